@@ -1,0 +1,32 @@
+"""Files that are either whole or not there: written aside, flushed to disk, renamed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Yields a neighbouring path to write to; takes the place of `path` when the block ends well.
+
+    When the block raises (a full disk, Ctrl-C), the unfinished file is removed and a file that was at
+    `path` before stays as it was. Folders above `path` are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: picture and video writers choose their format by it.
+    aside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield aside
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes UTF-8 text as a whole file."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
