@@ -1,19 +1,25 @@
 """What was recorded: cameras, pictures, lidar, tracks and lanes of one drive, read lazily."""
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, UInt8, Bool
-from PIL import Image
+from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 
+from gsrecon.data.pictures import (
+    PictureCache,
+    PictureSource,
+    average_by_area,
+    decode_ids,
+    decode_rgb,
+    resize_by_area,
+    resize_nearest,
+)
+from gsrecon.data.points import read_points
+from gsrecon.data.projection import project
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.camera import CameraModel
-
-PictureSource = Path | np.ndarray
-"""A file to decode on demand, or pixels already in memory."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +80,231 @@ class Lane:
     id: str
     kind: str
     points_in_world: Float64[np.ndarray, "P 3"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrivingLog:
+    """One recorded drive. Pictures and points are decoded when asked for; nothing is preprocessed.
+
+    Frames: world is metric, z up, with the source's axes and its origin at the first ego pose; ego is
+    x forward, y left, z up; cameras are OpenCV; pixel centres lie at +0.5.
+    """
+
+    name: str
+    source: str
+    """`kitti-raw`, `kitti-odometry`, `folder` or `toy`."""
+    cameras: Mapping[str, Camera]
+    frames: tuple[CameraFrame, ...]
+    """By time, then in the order of `cameras`."""
+    ego_timestamps_us: Int64[np.ndarray, " T"]
+    """Ascending, at least one; the first is the log's time zero."""
+    world_from_ego: Float64[np.ndarray, "T 4 4"]
+    source_from_world: Float64[np.ndarray, "4 4"]
+    """From world back to the coordinates the recording came in."""
+    convention: str
+    """One sentence: the source's frames, pixel centres and time, and what was converted."""
+    sweeps: tuple[LidarSweep, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    lanes: tuple[Lane, ...] = ()
+    licence: str = ""
+    recorded_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """(width, height) of a camera's stored pictures where it is not the camera's size: see `at_scale`."""
+    pictures: PictureCache = field(default_factory=PictureCache, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.ego_timestamps_us) == 0 or len(self.ego_timestamps_us) != len(self.world_from_ego):
+            raise ValueError(
+                f"ego_timestamps_us and world_from_ego: expected the same number, at least one, "
+                f"got {len(self.ego_timestamps_us)} and {len(self.world_from_ego)}"
+            )
+        for frame in self.frames:
+            if frame.camera not in self.cameras:
+                raise ValueError(
+                    f"frames: frame {frame.index} belongs to camera {frame.camera!r}, expected one of "
+                    f"{sorted(self.cameras)}"
+                )
+        order = {name: i for i, name in enumerate(self.cameras)}
+        ordered = tuple(sorted(self.frames, key=lambda frame: (frame.timestamp_us, order[frame.camera])))
+        object.__setattr__(self, "frames", ordered)
+
+    @property
+    def start_us(self) -> int:
+        """The log's time zero: the first ego timestamp, whichever frames are selected."""
+        return int(self.ego_timestamps_us[0])
+
+    def time_s(self, timestamp_us: int) -> float:
+        """Seconds from the log's start."""
+        return (int(timestamp_us) - self.start_us) * 1e-6
+
+    def image(self, frame: CameraFrame) -> UInt8[np.ndarray, "H W 3"]:
+        """The picture as RGB in the camera's size; the array is the caller's own.
+
+        Raises:
+            DatasetError: The file is missing, truncated or of another size; the message names it.
+        """
+        camera = self.cameras[frame.camera]
+
+        def load() -> np.ndarray:
+            pixels = decode_rgb(frame.image)
+            self._require_size(frame, frame.image, pixels)
+            return resize_by_area(pixels, camera.width, camera.height)
+
+        return self._cached("rgb", frame.image, camera, load)
+
+    def mask(self, frame: CameraFrame, name: str) -> Bool[np.ndarray, "H W"] | None:
+        """True where the named mask holds; None where the frame has no such mask.
+
+        In a resized log `sky` holds where it covers at least half of a pixel, every other mask where it
+        covers any of it.
+
+        Raises:
+            DatasetError: The file is missing, truncated or of another size; the message names it.
+        """
+        source = frame.masks.get(name)
+        if source is None:
+            return None
+        camera = self.cameras[frame.camera]
+
+        def load() -> np.ndarray:
+            ids = decode_ids(source)
+            self._require_size(frame, source, ids)
+            if ids.shape == (camera.height, camera.width):
+                return ids != 0
+            share = average_by_area((ids != 0)[..., None], camera.width, camera.height)[..., 0]
+            return share >= 0.5 if name == "sky" else share > 1e-6
+
+        return self._cached(f"mask {name}", source, camera, load)
+
+    def ids(self, frame: CameraFrame, name: str) -> Int32[np.ndarray, "H W"] | None:
+        """The numbers in an id picture (`semantic`, `instance`); None where the frame has none.
+
+        Raises:
+            DatasetError: The file is missing, truncated or of another size; the message names it.
+        """
+        source = frame.masks.get(name)
+        if source is None:
+            return None
+        camera = self.cameras[frame.camera]
+
+        def load() -> np.ndarray:
+            ids = decode_ids(source)
+            self._require_size(frame, source, ids)
+            return resize_nearest(ids, camera.width, camera.height)
+
+        return self._cached("ids", source, camera, load)
+
+    def valid(self, frame: CameraFrame) -> Bool[np.ndarray, "H W"]:
+        """False on pixels that never count: the own car (`ego`) and what the user excludes (`ignore`)."""
+        camera = self.cameras[frame.camera]
+        valid = np.ones((camera.height, camera.width), dtype=bool)
+        for name in ("ego", "ignore"):
+            mask = self.mask(frame, name)
+            if mask is not None:
+                valid &= ~mask
+        return valid
+
+    def points(self, sweep: LidarSweep) -> Float32[np.ndarray, "N 3"]:
+        """The sweep's points in the lidar frame [m].
+
+        Raises:
+            DatasetError: The file is missing, truncated or holds NaN; the message names file and count.
+        """
+        return read_points(sweep.points)
+
+    def nearest_sweep(self, timestamp_us: int, max_gap_us: int) -> LidarSweep | None:
+        """The sweep nearest in time, or None where the nearest is more than `max_gap_us` away."""
+        if not self.sweeps:
+            return None
+        nearest = min(self.sweeps, key=lambda sweep: abs(sweep.timestamp_us - timestamp_us))
+        return nearest if abs(nearest.timestamp_us - timestamp_us) <= max_gap_us else None
+
+    def depth_points(
+        self, frame: CameraFrame, max_gap_us: int = 60_000
+    ) -> tuple[Float32[np.ndarray, "M 2"], Float32[np.ndarray, " M"]]:
+        """Sparse lidar in a frame: pixels (x, y; centres at +0.5) and depth along z [m].
+
+        The sweep nearest in time is taken; two empty arrays where it is further away than `max_gap_us`.
+        Points behind the camera or outside its picture are left out; points hidden from the camera by
+        something nearer are not.
+        """
+        sweep = self.nearest_sweep(frame.timestamp_us, max_gap_us)
+        if sweep is None:
+            return np.zeros((0, 2), np.float32), np.zeros(0, np.float32)
+        camera = self.cameras[frame.camera]
+        cam_from_lidar = np.linalg.inv(frame.world_from_cam) @ sweep.world_from_lidar
+        points_in_cam = self.points(sweep) @ cam_from_lidar[:3, :3].T + cam_from_lidar[:3, 3]
+        points_in_cam = points_in_cam[points_in_cam[:, 2] > 0.1]
+        pixels = project(points_in_cam, camera.K, camera.model, camera.distortion)
+        inside = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(axis=1)
+        return pixels[inside].astype(np.float32), points_in_cam[inside, 2].astype(np.float32)
+
+    def at_scale(self, scale: float) -> "DrivingLog":
+        """The same log with pictures, masks and intrinsics resized.
+
+        Sizes are rounded to whole pixels and each row of K is multiplied by its own exact ratio.
+        """
+        if not 0 < scale <= 1:
+            raise ValueError(f"scale: expected above 0 and at most 1, got {scale}")
+        if scale == 1:
+            return self
+        return replace(
+            self,
+            cameras={name: _resized(camera, scale) for name, camera in self.cameras.items()},
+            recorded_sizes={name: self._recorded_size(name) for name in self.cameras},
+            pictures=PictureCache(self.pictures.limit_bytes),
+        )
+
+    def select(
+        self,
+        cameras: Sequence[str] | None = None,
+        start: int | None = None,
+        stop: int | None = None,
+        stride: int = 1,
+    ) -> "DrivingLog":
+        """The frames of some cameras with index in range(start, stop, stride); everything else is kept.
+
+        Lidar, tracks and the ego trajectory stay whole, and so does the log's time zero.
+        """
+        names = list(self.cameras) if cameras is None else list(cameras)
+        for name in names:
+            if name not in self.cameras:
+                raise ValueError(f"cameras: expected some of {sorted(self.cameras)}, got {name!r}")
+        if stride < 1:
+            raise ValueError(f"stride: expected at least 1, got {stride}")
+        first = 0 if start is None else start
+        frames = tuple(
+            frame
+            for frame in self.frames
+            if frame.camera in names
+            and frame.index >= first
+            and (stop is None or frame.index < stop)
+            and (frame.index - first) % stride == 0
+        )
+        return replace(self, cameras={name: self.cameras[name] for name in names}, frames=frames)
+
+    def _cached(
+        self, kind: str, source: PictureSource, camera: Camera, load: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """The caller's own copy; pixels already in memory are not kept a second time."""
+        if isinstance(source, Path):
+            return self.pictures.get((kind, source, camera.width, camera.height), load)
+        return load().copy()
+
+    def _recorded_size(self, camera: str) -> tuple[int, int]:
+        return self.recorded_sizes.get(camera, (self.cameras[camera].width, self.cameras[camera].height))
+
+    def _require_size(self, frame: CameraFrame, source: PictureSource, pixels: np.ndarray) -> None:
+        width, height = self._recorded_size(frame.camera)
+        if pixels.shape[:2] != (height, width):
+            name = source if isinstance(source, Path) else f"frame {frame.index} of {frame.camera}"
+            raise DatasetError(
+                f"{name}: the picture is {pixels.shape[1]} x {pixels.shape[0]}, but camera {frame.camera} has {width} x {height}; "
+                "correct the camera's size and K or the picture"
+            )
+
+
+def _resized(camera: Camera, scale: float) -> Camera:
+    width = max(1, round(camera.width * scale))
+    height = max(1, round(camera.height * scale))
+    ratios = np.diag([width / camera.width, height / camera.height, 1.0])
+    return replace(camera, K=ratios @ camera.K, width=width, height=height)
