@@ -27,14 +27,18 @@ class CameraPath:
     def __post_init__(self) -> None:
         count = len(self.world_from_cam)
         if count == 0 or self.world_from_cam.shape[1:] != (4, 4):
-            raise ValueError(f"world_from_cam: expected [T >= 1, 4, 4], got {list(self.world_from_cam.shape)}")
+            raise ValueError(
+                f"world_from_cam: expected [T >= 1, 4, 4], got {list(self.world_from_cam.shape)}"
+            )
         if len(self.times_s) != count or len(self.shown_s) != count:
             raise ValueError(
                 f"clocks: expected {count} times, one per pose, "
                 f"got times_s {len(self.times_s)} and shown_s {len(self.shown_s)}"
             )
         if not bool((self.shown_s.diff() > 0).all()):
-            raise ValueError("shown_s: expected strictly increasing times; sort the poses and drop repeated ones")
+            raise ValueError(
+                "shown_s: expected strictly increasing times; sort the poses and drop repeated ones"
+            )
 
     def __len__(self) -> int:
         return len(self.world_from_cam)
@@ -130,9 +134,7 @@ def orbit(
     point = point.double()
     share = torch.arange(count, dtype=torch.float64) / count
     angle = math.pi + 2 * math.pi * turns * share
-    offset = torch.stack(
-        [radius * angle.cos(), radius * angle.sin(), torch.full_like(angle, height)], dim=-1
-    )
+    offset = torch.stack([radius * angle.cos(), radius * angle.sin(), torch.full_like(angle, height)], dim=-1)
     poses = look_at(point + offset, point.expand(count, 3))
     return CameraPath(poses, torch.full((count,), time_s, dtype=torch.float64), share * seconds)
 

@@ -1,0 +1,133 @@
+"""Gaussians as PLY files in the layout of 3D Gaussian Splatting, which every splat viewer reads.
+
+One vertex per Gaussian, float32: x y z, nx ny nz (zeros), f_dc_0..2, f_rest_* (channel-major: all
+coefficients of red, then green, then blue), opacity (logit), scale_0..2 (log), rot_0..3 (wxyz).
+Source: Kerbl et al., 3D Gaussian Splatting, 2023, `GaussianModel.save_ply`.
+
+The only module that imports plyfile (GPL-3.0).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gsrecon.errors import DatasetError
+from gsrecon.files import written_aside
+from gsrecon.gaussians.gaussians import Gaussians
+
+_ORIGIN = "source_from_world "
+_REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}
+
+
+def write_ply(
+    path: Path, gaussians: Gaussians, source_from_world: Float[Tensor, "4 4"] | None = None
+) -> None:
+    """Writes Gaussians in one frame as a splat PLY (binary, little endian), whole or not at all.
+
+    Args:
+        path: File to write.
+        gaussians: Raw parameters, in world.
+        source_from_world: Kept as a comment of the file, in full precision, so that the recording's own
+            coordinates can be restored.
+    """
+    from plyfile import PlyData, PlyElement
+
+    with torch.no_grad():
+        rest = gaussians.sh_rest.transpose(1, 2).flatten(1)
+        columns = [
+            gaussians.means,
+            torch.zeros_like(gaussians.means),
+            gaussians.sh0,
+            rest,
+            gaussians.logit_opacities[:, None],
+            gaussians.log_scales,
+            torch.nn.functional.normalize(gaussians.quats, dim=-1),
+        ]
+        table = torch.cat(columns, dim=1).float().cpu().contiguous().numpy()
+    names = _property_names(rest.shape[1])
+    vertices = table.view([(name, "<f4") for name in names])[:, 0]
+    comments = [f"frame: world, metric [m], z up; written by gsrecon, {len(vertices)} Gaussians"]
+    if source_from_world is not None:
+        comments.append(_ORIGIN + " ".join(repr(v) for v in source_from_world.double().flatten().tolist()))
+    content = PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<", comments=comments)
+    with written_aside(Path(path)) as aside:
+        content.write(str(aside))
+
+
+def read_ply(path: Path) -> Gaussians:
+    """Reads a splat PLY of any spherical-harmonics degree, 0 to 4; without f_rest_* the degree is 0.
+
+    Raises:
+        DatasetError: The file is missing, truncated, not a PLY, or not one of Gaussians.
+    """
+    vertices = _vertices(Path(path))
+    present = vertices.dtype.names or ()
+    rest_count = sum(name.startswith("f_rest_") for name in present)
+    if rest_count not in _REST_COUNTS:
+        raise DatasetError(
+            f"{path}: expected 0, 9, 24, 45 or 72 properties f_rest_*, got {rest_count}; not a splat PLY"
+        )
+    needed = [name for name in _property_names(rest_count) if name not in ("nx", "ny", "nz")]
+    missing = [name for name in needed if name not in present]
+    if missing:
+        raise DatasetError(
+            f"{path}: property '{missing[0]}' is missing ({len(missing)} of {len(needed)}); "
+            "a point cloud is not a splat PLY: use a file written by `gsrecon export` or a splat trainer"
+        )
+    table = torch.from_numpy(np.stack([np.asarray(vertices[name], np.float32) for name in needed], axis=1))
+    if not bool(torch.isfinite(table).all()):
+        bad = int((~torch.isfinite(table)).any(dim=1).sum())
+        raise DatasetError(f"{path}: {bad} Gaussians have values that are not finite; write the file again")
+    sizes = [3, 3, rest_count, 1, 3, 4]
+    means, sh0, rest, logit_opacities, log_scales, quats = (
+        part.contiguous() for part in table.split(sizes, dim=1)
+    )
+    return Gaussians(
+        means=means,
+        quats=quats,
+        log_scales=log_scales,
+        logit_opacities=logit_opacities[:, 0],
+        sh0=sh0,
+        sh_rest=rest.reshape(len(rest), 3, _REST_COUNTS[rest_count]).transpose(1, 2).contiguous(),
+    )
+
+
+def read_source_from_world(path: Path) -> Float[Tensor, "4 4"] | None:
+    """The recording's coordinates as kept in a PLY that gsrecon wrote (float64); None if absent."""
+    for comment in _ply(Path(path)).comments:
+        if comment.startswith(_ORIGIN):
+            values = [float(v) for v in comment.removeprefix(_ORIGIN).split()]
+            return torch.tensor(values, dtype=torch.float64).reshape(4, 4)
+    return None
+
+
+def _property_names(rest_count: int) -> list[str]:
+    return [
+        *("x", "y", "z", "nx", "ny", "nz"),
+        *(f"f_dc_{k}" for k in range(3)),
+        *(f"f_rest_{k}" for k in range(rest_count)),
+        "opacity",
+        *(f"scale_{k}" for k in range(3)),
+        *(f"rot_{k}" for k in range(4)),
+    ]
+
+
+def _ply(path: Path):
+    from plyfile import PlyData, PlyParseError
+
+    try:
+        return PlyData.read(str(path), mmap=False)
+    except OSError as error:
+        raise DatasetError(f"{path}: the PLY file cannot be read: {error.strerror or error}") from error
+    except (PlyParseError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: damaged or not a PLY file ({error}); copy or export it again") from error
+
+
+def _vertices(path: Path) -> np.ndarray:
+    content = _ply(path)
+    if "vertex" not in content:
+        raise DatasetError(f"{path}: no element 'vertex'; not a splat PLY")
+    return content["vertex"].data
