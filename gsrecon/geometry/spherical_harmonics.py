@@ -20,7 +20,7 @@ def rgb_to_sh0(rgb: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
 
 
 def sh0_to_rgb(sh0: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
-    """The colour of a coefficient of degree 0 seen from anywhere; the inverse of `rgb_to_sh0`, not clamped."""
+    """The colour that a coefficient of degree 0 shows; the inverse of `rgb_to_sh0`, not clamped."""
     return 0.5 + SH_C0 * sh0
 
 
@@ -28,7 +28,7 @@ def basis(directions: Float[Tensor, "*batch 3"], degree: int) -> Float[Tensor, "
     """Values of the (degree + 1)^2 harmonics in given directions.
 
     Args:
-        directions: Directions of any length; a zero vector gives the constant harmonic and the terms free of direction.
+        directions: Directions of any length, normalised inside; zero vectors stay zero.
         degree: Highest degree, 0 to 4.
 
     Raises:
@@ -101,7 +101,9 @@ def eval_sh(
     needed = (degree + 1) ** 2 - 1
     held = 0 if sh_rest is None else sh_rest.shape[-2]
     if held < needed:
-        raise ValueError(f"sh_rest: degree {degree} needs {needed} coefficients, got {held}; lower the degree")
+        raise ValueError(
+            f"sh_rest: degree {degree} needs {needed} coefficients, got {held}; lower the degree"
+        )
     total = SH_C0 * sh0
     if sh_rest is None or degree == 0:
         return total

@@ -28,7 +28,7 @@ class RasterizeSettings:
     """How Gaussians are projected and composited, and which outputs are wanted."""
 
     mode: RasterizeMode = "classic"
-    """`antialiased` scales opacity by sqrt(det(S) / det(S + eps2d I)) of the 2D covariance S (Mip-Splatting)."""
+    """`antialiased` scales opacity by sqrt(det(S) / det(S + eps2d I)), S the 2D covariance (Mip-Splatting)."""
     near_plane: float = 0.01
     """Gaussians whose centre lies nearer along z are not drawn [m]."""
     far_plane: float = 1e10
@@ -94,7 +94,7 @@ class Rasterized:
     depth: Float[Tensor, "C H W"] | None
     """Expected depth along z [m], sum(w z) / alpha; 0 where alpha < 0.01."""
     ids: Int32[Tensor, "C H W"] | None
-    """Object with the most blend weight; -1 where the remaining transmittance is more than any object's sum."""
+    """Object with the most blend weight; -1 where the remaining transmittance is more than any object's."""
     median_depth: Float[Tensor, "C H W"] | None
     """z [m] of the Gaussian at which accumulated alpha reaches 0.5, 0 where none does; not differentiable."""
     features: Float[Tensor, "C H W F"] | None
