@@ -82,7 +82,7 @@ def fisheye_widest_tangent(distortion: Float[Tensor, "C 4"] | None, cameras: int
     """Tangent of the widest angle off the axis that a fisheye lens sees, per camera, in float64.
 
     Past the first angle at which r(theta) = theta (1 + k1 theta^2 + ...) stops growing, the polynomial folds
-    the world back into the picture; what lies there is not drawn. Infinity where it grows up to a right angle.
+    the world back into the picture; what lies there is not drawn. Infinity where it never folds.
     """
     if distortion is None:
         return torch.full((cameras,), math.inf, dtype=torch.float64)

@@ -28,7 +28,7 @@ class RasterizeSettings:
     """How Gaussians are projected and composited, and which outputs are wanted."""
 
     mode: RasterizeMode = "classic"
-    """`antialiased` scales opacity by sqrt(det(S) / det(S + eps2d I)), S the 2D covariance (Mip-Splatting)."""
+    """`antialiased` scales opacity by sqrt(det(S) / det(S + eps2d I)) of the 2D covariance S."""
     near_plane: float = 0.01
     """Gaussians whose centre lies nearer along z are not drawn [m]."""
     far_plane: float = 1e10
