@@ -1,0 +1,56 @@
+"""How the number and places of Gaussians change in training: the choice of strategies."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from gsrecon.gaussians.density_classic import ClassicDensity, ClassicStrategy
+from gsrecon.gaussians.density_mcmc import MCMCDensity, MCMCStrategy
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.resample import Resample
+
+DensityConfig = ClassicDensity | MCMCDensity
+"""The strategies a user can choose from."""
+
+
+class DensityStrategy(Protocol):
+    """What training asks of a strategy. One strategy serves one set of Gaussians."""
+
+    wants_screen_gradients: bool
+    """Whether `observe` needs absolute screen gradients (`RasterizeSettings.absgrad`)."""
+
+    def observe(self, screen_gradients: Float[Tensor, "C N 2"] | None, radii: Int32[Tensor, "C N 2"]) -> None:
+        """Takes note of one backward pass: gradients in half picture widths/heights, radii [px]."""
+        ...
+
+    def change(
+        self, gaussians: Gaussians, before: float, now: float, generator: torch.Generator
+    ) -> Resample | None:
+        """The change that falls between two fractions of the run, or None."""
+        ...
+
+    def apply(self, change: Resample) -> None:
+        """Moves the statistics along with a change."""
+        ...
+
+    def perturb(self, gaussians: Gaussians, mean_rate: float, generator: torch.Generator) -> None:
+        """Moves parameters in place after an optimiser step (SGLD noise); may do nothing."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a resumed run needs."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up a stored state."""
+        ...
+
+
+def start_strategy(config: DensityConfig, gaussians: Gaussians) -> DensityStrategy:
+    """A fresh strategy of the configured kind for a set of Gaussians."""
+    if isinstance(config, ClassicDensity):
+        return ClassicStrategy(config, len(gaussians), gaussians.means.device)
+    return MCMCStrategy(config)

@@ -1,0 +1,157 @@
+"""Classic densification: clone and split where the picture pulls hard, prune what does not show.
+
+Kerbl et al., "3D Gaussian Splatting for Real-Time Radiance Field Rendering" (SIGGRAPH 2023), section 5, with
+absolute gradients (Ye et al., "AbsGS", 2024) and the opacity of clones corrected (Rota Bulo et al.,
+"Revising Densification in Gaussian Splatting", ECCV 2024, section 4.1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int32, Int64
+from torch import Tensor
+
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.resample import Resample
+from gsrecon.gaussians.schedule import Rounds
+from gsrecon.geometry.rigid import quat_to_rotmat
+
+
+@dataclass(frozen=True)
+class ClassicDensity:
+    """Densification by screen gradients, with a cap."""
+
+    cap: int = 120_000
+    """Never more Gaussians than this; the strongest candidates come first."""
+    rounds: Rounds = field(default_factory=lambda: Rounds(0.02, 0.6, 60))
+    """When Gaussians are cloned, split and pruned."""
+    gradient_threshold: float = 0.0008
+    """Mean absolute screen gradient (in half picture sizes) above which a Gaussian grows."""
+    growth_per_round: float = 0.1
+    """A round adds at most this share of the Gaussians there are."""
+    split_radius_px: float = 5.0
+    """A growing Gaussian with a larger screen radius [px] is split, a smaller one is cloned."""
+    prune_opacity: float = 0.005
+    """Gaussians fainter than this are removed."""
+    prune_radius_px: float = 200.0
+    """Gaussians with a larger screen radius [px] are removed, once the first half of the rounds is over."""
+    opacity_resets: Rounds = field(default_factory=lambda: Rounds(0.1, 0.5, 0))
+    """When all opacities are pulled down to twice the pruning threshold."""
+
+
+class ClassicStrategy:
+    """The running state of classic densification for one set of Gaussians."""
+
+    wants_screen_gradients = True
+
+    def __init__(self, config: ClassicDensity, count: int, device: torch.device) -> None:
+        self.config = config
+        self._gradient_sum = torch.zeros(count, device=device)
+        self._times_seen = torch.zeros(count, device=device)
+        self._largest_radius = torch.zeros(count, device=device)
+
+    def observe(self, screen_gradients: Float[Tensor, "C N 2"] | None, radii: Int32[Tensor, "C N 2"]) -> None:
+        """Takes note of one backward pass (see `DensityStrategy.observe`)."""
+        if screen_gradients is None:
+            raise ValueError(
+                "screen_gradients: classic densification needs them; rasterize with absgrad=True"
+            )
+        largest = radii.amax(dim=-1)
+        self._gradient_sum += screen_gradients.norm(dim=-1).sum(dim=0)
+        self._times_seen += (largest > 0).sum(dim=0)
+        torch.maximum(self._largest_radius, largest.amax(dim=0).float(), out=self._largest_radius)
+
+    def change(
+        self, gaussians: Gaussians, before: float, now: float, generator: torch.Generator
+    ) -> Resample | None:
+        """The clone, split and prune round or the opacity reset that falls in between, if any."""
+        if self.config.rounds.due(before, now):
+            return self._grow_and_prune(gaussians.detached(), now, generator)
+        if self.config.opacity_resets.due(before, now):
+            return self._opacity_reset(gaussians.detached())
+        return None
+
+    def apply(self, change: Resample) -> None:
+        """Statistics start anew after each round: parameters of the survivors have moved on too."""
+        count = len(change)
+        self._gradient_sum = self._gradient_sum.new_zeros(count)
+        self._times_seen = self._times_seen.new_zeros(count)
+        self._largest_radius = self._largest_radius.new_zeros(count)
+
+    def perturb(self, gaussians: Gaussians, mean_rate: float, generator: torch.Generator) -> None:
+        """Classic densification adds no noise."""
+
+    def state(self) -> dict[str, Tensor]:
+        """The running statistics."""
+        return {
+            "gradient_sum": self._gradient_sum,
+            "times_seen": self._times_seen,
+            "largest_radius": self._largest_radius,
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up stored statistics."""
+        self._gradient_sum = state["gradient_sum"].clone()
+        self._times_seen = state["times_seen"].clone()
+        self._largest_radius = state["largest_radius"].clone()
+
+    def _grow_and_prune(self, gaussians: Gaussians, now: float, generator: torch.Generator) -> Resample:
+        config = self.config
+        pruned = gaussians.opacities < config.prune_opacity
+        if now > (config.rounds.start + config.rounds.stop) / 2:
+            pruned |= self._largest_radius > config.prune_radius_px
+        grown = self._strongest(~pruned)
+        large = self._largest_radius[grown] > config.split_radius_px
+        split, cloned = grown[large], grown[~large]
+
+        stays = ~pruned
+        stays[split] = False
+        kept = stays.nonzero()[:, 0]
+        parent = torch.cat([kept, cloned, split, split])
+        is_new = torch.ones(len(parent), dtype=torch.bool, device=parent.device)
+        is_new[: len(kept)] = False
+        means = gaussians.means[parent]
+        log_scales = gaussians.log_scales[parent]
+        logits = gaussians.logit_opacities[parent]
+
+        first_child = len(kept) + len(cloned)
+        means[first_child:] += _offsets_inside(gaussians, torch.cat([split, split]), generator)
+        log_scales[first_child:] -= torch.tensor(1.6).log()
+        halved = torch.logit(_opacity_of_two(gaussians.opacities[cloned]))
+        logits[len(kept) : first_child] = halved
+        position = torch.full((len(gaussians),), -1, device=parent.device)
+        position[kept] = torch.arange(len(kept), device=parent.device)
+        logits[position[cloned]] = halved
+        return Resample(parent, is_new, {"means": means, "log_scales": log_scales, "logit_opacities": logits})
+
+    def _strongest(self, allowed: Tensor) -> Int64[Tensor, " G"]:
+        """Rows that grow: above the threshold, strongest first, within the cap."""
+        mean_gradient = self._gradient_sum / self._times_seen.clamp_min(1)
+        candidates = allowed & (mean_gradient > self.config.gradient_threshold)
+        count = len(allowed)
+        room = self.config.cap - int(allowed.sum())
+        limit = max(0, min(room, int(count * self.config.growth_per_round), int(candidates.sum())))
+        score = torch.where(candidates, mean_gradient, -1.0)
+        return score.topk(limit).indices.sort().values
+
+    def _opacity_reset(self, gaussians: Gaussians) -> Resample:
+        rows = torch.arange(len(gaussians), device=gaussians.means.device)
+        ceiling = torch.logit(torch.tensor(2 * self.config.prune_opacity))
+        return Resample(
+            rows,
+            torch.zeros_like(rows, dtype=torch.bool),
+            {"logit_opacities": gaussians.logit_opacities.clamp(max=float(ceiling))},
+        )
+
+
+def _opacity_of_two(opacity: Tensor) -> Tensor:
+    """Opacity of each of two equal Gaussians that together hide as much as one: 1 - sqrt(1 - o)."""
+    return 1 - (1 - opacity.clamp(max=0.999)).sqrt()
+
+
+def _offsets_inside(gaussians: Gaussians, rows: Tensor, generator: torch.Generator) -> Float[Tensor, "M 3"]:
+    """Random offsets [m], distributed as the Gaussians of the rows themselves."""
+    noise = torch.randn((len(rows), 3), generator=generator, device=gaussians.means.device)
+    rotations = quat_to_rotmat(gaussians.quats[rows])
+    return (rotations @ (gaussians.scales[rows] * noise)[:, :, None])[:, :, 0]

@@ -1,0 +1,81 @@
+"""First Gaussians from coloured points."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.geometry.spherical_harmonics import rgb_to_sh0
+from gsrecon.ops.knn import mean_neighbour_distance
+
+
+@dataclass(frozen=True)
+class InitialGaussians:
+    """How points become Gaussians."""
+
+    sh_degree: int = 2
+    """Degree of the harmonics that each Gaussian holds."""
+    opacity: float = 0.3
+    """Opacity of every first Gaussian."""
+    scale_factor: float = 0.7
+    """Standard deviation as a multiple of the mean distance to the three nearest points."""
+    smallest_scale: float = 0.005
+    """Lower limit of the standard deviations [m]."""
+    largest_scale: float = 5.0
+    """Upper limit of the standard deviations [m]."""
+
+
+def gaussians_from_points(
+    points: Float[Tensor, "N 3"],
+    colors: Float[Tensor, "N 3"],
+    config: InitialGaussians,
+    scales: Float[Tensor, " N"] | None = None,
+) -> Gaussians:
+    """Round Gaussians at points.
+
+    Args:
+        points: Centres [m].
+        colors: RGB in [0, 1].
+        config: Opacity, degree of harmonics, limits of the scales.
+        scales: Standard deviations [m], where they are known better than by the neighbours' distances.
+
+    Raises:
+        ValueError: There are no points, or a colour is missing for some.
+    """
+    count = len(points)
+    if count == 0:
+        raise ValueError("points: expected at least one, got none; a scene cannot start from nothing")
+    if colors.shape != (count, 3):
+        raise ValueError(f"colors: expected [{count}, 3], got {list(colors.shape)}")
+    if scales is None:
+        scales = config.scale_factor * mean_neighbour_distance(points, k=3)
+    log_scales = scales.clamp(config.smallest_scale, config.largest_scale).log()
+    quats = torch.zeros(count, 4, dtype=points.dtype)
+    quats[:, 0] = 1
+    rest = (config.sh_degree + 1) ** 2 - 1
+    return Gaussians(
+        means=points.clone(),
+        quats=quats,
+        log_scales=log_scales[:, None].repeat(1, 3),
+        logit_opacities=torch.full((count,), config.opacity, dtype=points.dtype).logit(),
+        sh0=rgb_to_sh0(colors),
+        sh_rest=torch.zeros(count, rest, 3, dtype=points.dtype),
+    )
+
+
+def thin_by_voxels(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, " M"]:
+    """Rows of one point a voxel, the first of each, in the order of the points.
+
+    Args:
+        points: Positions [m].
+        size: Edge of a voxel [m]; 0 keeps all.
+    """
+    if size <= 0 or len(points) == 0:
+        return torch.arange(len(points))
+    cells = torch.floor(points.double() / size).long()
+    _, voxel = torch.unique(cells, dim=0, return_inverse=True)
+    first = torch.full((int(voxel.max()) + 1,), len(points))
+    first.scatter_reduce_(0, voxel, torch.arange(len(points)), reduce="amin")
+    return first.sort().values

@@ -1,0 +1,84 @@
+"""Exposure of the recorded pictures: a gain and a bias per picture and camera."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gsrecon.scene.knots import Knots
+
+
+class Appearance:
+    """color' = color exp(log gain) + bias, per channel; the sum of a camera's and a picture's own part.
+
+    Pictures between the fitted ones (held-out frames) take values interpolated in time from their neighbours
+    of the same camera. Novel views go without, or take a named camera's own part.
+    """
+
+    kind = "appearance"
+
+    def __init__(self, times_s: Mapping[str, Sequence[float]], id: str = "appearance") -> None:
+        """Starts without any correction.
+
+        Args:
+            times_s: Times of the fitted pictures by camera [s].
+            id: Address in the graph.
+        """
+        self.id = id
+        self._knots = {camera: Knots(times) for camera, times in times_s.items()}
+        self._start: dict[str, int] = {}
+        pictures = 0
+        for camera, knots in self._knots.items():
+            self._start[camera] = pictures
+            pictures += len(knots)
+        self.camera_values: Float[Tensor, "K 6"] = torch.zeros(len(self._knots), 6)
+        """Log gain and bias (RGB each) of each camera."""
+        self.picture_values: Float[Tensor, "P 6"] = torch.zeros(pictures, 6)
+        """Log gain and bias of each fitted picture, on top of its camera's."""
+
+    def apply(
+        self, image: Float[Tensor, "H W 3"], camera: str, time_s: float | None
+    ) -> Float[Tensor, "H W 3"]:
+        """The image as the camera would have recorded it at a time; None takes the camera's own part only.
+
+        Raises:
+            ValueError: No picture of the camera was fitted.
+        """
+        values = self.values(camera, time_s)
+        return image * values[:3].exp() + values[3:]
+
+    def values(self, camera: str, time_s: float | None) -> Float[Tensor, " 6"]:
+        """Log gain and bias (RGB each) at a time."""
+        if camera not in self._knots:
+            raise ValueError(f"camera: expected one of {sorted(self._knots)}, got {camera!r}")
+        own = self.camera_values[list(self._knots).index(camera)]
+        if time_s is None:
+            return own
+        knots, start = self._knots[camera], self._start[camera]
+        return own + knots.interpolate(self.picture_values[start : start + len(knots)], time_s)
+
+    def penalty(self) -> Float[Tensor, ""]:
+        """Mean square of all values, which keeps the scene's own colours near the recorded ones."""
+        return self.camera_values.square().mean() + self.picture_values.square().mean()
+
+    def parameters(self) -> dict[str, Tensor]:
+        """Both tables."""
+        return {"camera_values": self.camera_values, "picture_values": self.picture_values}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Both tables."""
+        return self.parameters()
+
+    def settings(self) -> dict[str, Any]:
+        """The fitted times."""
+        return {"times_s": {camera: knots.times_s.tolist() for camera, knots in self._knots.items()}}
+
+    @classmethod
+    def restored(cls, id: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Appearance":
+        """From stored tables."""
+        node = cls(settings["times_s"], id)
+        node.camera_values = tensors["camera_values"]
+        node.picture_values = tensors["picture_values"]
+        return node

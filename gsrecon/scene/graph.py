@@ -1,0 +1,195 @@
+"""The scene: nodes by id, handed to the rasterizer as one set of splats."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from gsrecon.ops.splats import Splats
+from gsrecon.scene.appearance import Appearance
+from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.node import GaussianNode, Node
+from gsrecon.scene.objects import ObjectTable
+from gsrecon.scene.recording import Recording
+from gsrecon.scene.sky import Sky
+
+_N = TypeVar("_N", bound=Sky | Appearance | CameraRefinement)
+
+
+class SceneGraph:
+    """Owns the nodes of a scene; each keeps its parameters in its own frame.
+
+    Besides Gaussians there are up to one sky, one appearance and one camera refinement node.
+    """
+
+    def __init__(
+        self,
+        nodes: list[Node] | None = None,
+        objects: ObjectTable | None = None,
+        recording: Recording | None = None,
+    ) -> None:
+        self._nodes: dict[str, Node] = {}
+        self.objects = ObjectTable() if objects is None else objects
+        """Which number each object has in id pictures."""
+        self.recording = recording
+        """Cameras, poses and times the scene was fitted to, where known."""
+        for node in nodes or []:
+            self.add(node)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._nodes
+
+    def __getitem__(self, id: str) -> Node:
+        """The node of an id.
+
+        Raises:
+            KeyError: There is none; the message lists those there are.
+        """
+        if id not in self._nodes:
+            raise KeyError(f"no node {id!r} in the scene; there are {sorted(self._nodes)}")
+        return self._nodes[id]
+
+    def add(self, node: Node) -> None:
+        """Takes a node in.
+
+        Raises:
+            ValueError: The id is taken, or a second sky, appearance or camera refinement is added.
+        """
+        if node.id in self._nodes:
+            raise ValueError(f"node.id: expected a new id, got {node.id!r}, which the scene has already")
+        if isinstance(node, (Sky, Appearance, CameraRefinement)) and self._only(type(node)) is not None:
+            raise ValueError(f"node: the scene has a {node.kind} node already; remove that first")
+        self._nodes[node.id] = node
+
+    def remove(self, id: str) -> Node:
+        """Takes a node out and returns it."""
+        node = self[id]
+        del self._nodes[id]
+        return node
+
+    @property
+    def gaussian_nodes(self) -> list[GaussianNode]:
+        """The nodes that are drawn as Gaussians, in the order of their rows in `splats_at`."""
+        return [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
+
+    @property
+    def sky(self) -> Sky | None:
+        """The sky, if the scene has one."""
+        return self._only(Sky)
+
+    @property
+    def appearance(self) -> Appearance | None:
+        """Exposure of the recorded pictures, if it was fitted."""
+        return self._only(Appearance)
+
+    @property
+    def camera_refinement(self) -> CameraRefinement | None:
+        """Corrections of the recorded camera poses, if they were fitted."""
+        return self._only(CameraRefinement)
+
+    def __len__(self) -> int:
+        """Number of Gaussians."""
+        return sum(len(node.gaussians) for node in self.gaussian_nodes)
+
+    def rows(self) -> dict[str, slice]:
+        """Rows of each Gaussian node in `splats_at`."""
+        rows, start = {}, 0
+        for node in self.gaussian_nodes:
+            rows[node.id] = slice(start, start + len(node.gaussians))
+            start += len(node.gaussians)
+        return rows
+
+    def splats_at(self, times_s: Float[Tensor, " C"], sh_degree: int | None = None) -> Splats:
+        """All Gaussians with their objects' poses at the time of each camera.
+
+        Rows of `world_from_object` follow the object table: row 0 is the background. A scene of one static
+        node is handed over as it is, without copying.
+
+        Args:
+            times_s: Time of each camera from the start of the log [s].
+            sh_degree: Hand over harmonics up to this degree only; None hands over all of them.
+
+        Raises:
+            ValueError: The scene has no Gaussians to draw.
+        """
+        nodes = self.gaussian_nodes
+        if not nodes:
+            raise ValueError("the scene has no node with Gaussians; add one before rendering")
+        parts = [node.gaussians.to_splats(sh_degree) for node in nodes]
+        poses = [node.world_from_object(times_s) for node in nodes]
+        if len(nodes) == 1 and poses[0] is None:
+            return parts[0]
+        joined = _joined(parts)
+        if all(pose is None for pose in poses):
+            return joined
+        return replace(
+            joined,
+            object_index=self._object_index(nodes),
+            world_from_object=self._world_from_object(nodes, poses, times_s),
+        )
+
+    def _object_index(self, nodes: list[GaussianNode]) -> Int32[Tensor, " N"]:
+        return torch.cat(
+            [
+                torch.full((len(node.gaussians),), self.objects.number(node.id), dtype=torch.int32)
+                for node in nodes
+            ]
+        )
+
+    def _world_from_object(
+        self,
+        nodes: list[GaussianNode],
+        poses: list[Float[Tensor, "C 4 4"] | None],
+        times_s: Float[Tensor, " C"],
+    ) -> Float[Tensor, "C K 4 4"]:
+        identity = torch.eye(4).expand(len(times_s), 4, 4)
+        by_number: dict[int, Tensor] = {}
+        for node, pose in zip(nodes, poses, strict=True):
+            if pose is not None:
+                by_number[self.objects.number(node.id)] = pose
+        return torch.stack([by_number.get(number, identity) for number in range(len(self.objects))], dim=1)
+
+    def _only(self, kind: type[_N]) -> _N | None:
+        return next((node for node in self._nodes.values() if isinstance(node, kind)), None)
+
+    def trainable(self) -> None:
+        """Makes every parameter of every node a leaf that collects gradients."""
+        for node in self._nodes.values():
+            if isinstance(node, GaussianNode):
+                node.gaussians = node.gaussians.trainable()
+            else:
+                for parameter in node.parameters().values():
+                    parameter.requires_grad_()
+
+    def parameters(self) -> Mapping[str, Tensor]:
+        """Every optimised tensor of every node, as `node id/name`."""
+        return {
+            f"{node.id}/{name}": tensor
+            for node in self._nodes.values()
+            for name, tensor in node.parameters().items()
+        }
+
+
+def _joined(parts: list[Splats]) -> Splats:
+    """Splats of several nodes in one; harmonics are padded with zeros to the highest degree."""
+    if len(parts) == 1:
+        return parts[0]
+    most = max(0 if part.sh_rest is None else part.sh_rest.shape[1] for part in parts)
+    rests = []
+    for part in parts:
+        rest = part.means.new_zeros(len(part), 0, 3) if part.sh_rest is None else part.sh_rest
+        rests.append(torch.cat([rest, rest.new_zeros(len(part), most - rest.shape[1], 3)], dim=1))
+    return Splats(
+        means=torch.cat([part.means for part in parts]),
+        quats=torch.cat([part.quats for part in parts]),
+        scales=torch.cat([part.scales for part in parts]),
+        opacities=torch.cat([part.opacities for part in parts]),
+        sh0=torch.cat([part.sh0 for part in parts if part.sh0 is not None]),
+        sh_rest=torch.cat(rests) if most else None,
+    )

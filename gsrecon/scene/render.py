@@ -1,0 +1,89 @@
+"""Pictures of a scene."""
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gsrecon.geometry.camera import Cameras
+from gsrecon.geometry.rigid import inverse
+from gsrecon.ops.rasterize import rasterize
+from gsrecon.ops.settings import Rasterized, RasterizeSettings
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.recording import RecordedFrame, Recording
+
+Backend = Literal["auto", "cpu", "reference", "gsplat"]
+"""Rasterizer backends; `auto` takes the fastest one that runs here."""
+DEFAULT_SETTINGS = RasterizeSettings()
+
+
+def render(
+    graph: SceneGraph,
+    cameras: Cameras,
+    times_s: Float[Tensor, " C"],
+    settings: RasterizeSettings = DEFAULT_SETTINGS,
+    exposure: str | None = None,
+    backend: Backend = "auto",
+) -> Rasterized:
+    """The scene from any cameras, the sky behind it.
+
+    Args:
+        graph: The scene.
+        cameras: Where to look from.
+        times_s: Time of each camera from the start of the log [s].
+        settings: Passed to the rasterizer; `sh_degree` also limits what is handed over.
+        exposure: Render as this recorded camera would on the whole; None takes the scene's own colours.
+        backend: Passed to the rasterizer.
+
+    Returns:
+        What the rasterizer gives; the image is not clamped, alpha is that of the Gaussians alone.
+    """
+    splats = graph.splats_at(times_s, settings.sh_degree)
+    drawn = rasterize(splats, cameras, settings, backend=backend)
+    image = drawn.image
+    if graph.sky is not None:
+        image = graph.sky.composite(image, drawn.alpha, cameras)
+    if exposure is not None and graph.appearance is not None:
+        image = graph.appearance.apply(image, exposure, None)
+    return replace(drawn, image=image)
+
+
+def render_frame(
+    graph: SceneGraph,
+    recording: Recording,
+    frame: RecordedFrame,
+    settings: RasterizeSettings = DEFAULT_SETTINGS,
+    backend: Backend = "auto",
+) -> Rasterized:
+    """A recorded picture as the scene sees it: pose refined, exposure applied, C = 1.
+
+    Frames that were held out take both interpolated from their neighbours in time.
+    """
+    time_s = recording.time_s(frame.timestamp_us)
+    cameras = frame_cameras(graph, recording, frame)
+    drawn = render(graph, cameras, torch.tensor([time_s]), settings, backend=backend)
+    if graph.appearance is None:
+        return drawn
+    return replace(drawn, image=graph.appearance.apply(drawn.image[0], frame.camera, time_s)[None])
+
+
+def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame) -> Cameras:
+    """The camera of a recorded picture with the scene's pose refinement, C = 1."""
+    camera = recording.cameras[frame.camera]
+    world_from_cam = torch.from_numpy(frame.world_from_cam)
+    if graph.camera_refinement is not None:
+        time_s = recording.time_s(frame.timestamp_us)
+        world_from_cam = graph.camera_refinement.refine(world_from_cam, frame.camera, time_s)
+    distortion = None
+    if camera.distortion is not None:
+        distortion = torch.tensor([camera.distortion])
+    return Cameras(
+        viewmats=inverse(world_from_cam).float()[None],
+        Ks=torch.from_numpy(camera.K).float()[None],
+        width=camera.width,
+        height=camera.height,
+        model=camera.model,
+        distortion=distortion,
+    )
