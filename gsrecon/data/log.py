@@ -18,6 +18,7 @@ from gsrecon.data.pictures import (
 )
 from gsrecon.data.points import read_points
 from gsrecon.data.projection import project
+from gsrecon.data.trajectory import poses_at
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.camera import CameraModel
 
@@ -71,6 +72,12 @@ class Track:
     timestamps_us: Int64[np.ndarray, " T"]
     world_from_actor: Float64[np.ndarray, "T 4 4"]
     """Box centres, x along the length."""
+
+    def world_from_actor_at(self, timestamp_us: int) -> Float64[np.ndarray, "4 4"] | None:
+        """The pose interpolated to a time; None before the first and after the last annotation."""
+        if not self.timestamps_us[0] <= timestamp_us <= self.timestamps_us[-1]:
+            return None
+        return poses_at(self.timestamps_us, self.world_from_actor, np.array([timestamp_us]))[0]
 
 
 @dataclass(frozen=True)
@@ -298,8 +305,8 @@ class DrivingLog:
         if pixels.shape[:2] != (height, width):
             name = source if isinstance(source, Path) else f"frame {frame.index} of {frame.camera}"
             raise DatasetError(
-                f"{name}: the picture is {pixels.shape[1]} x {pixels.shape[0]}, but camera {frame.camera} has {width} x {height}; "
-                "correct the camera's size and K or the picture"
+                f"{name}: the picture is {pixels.shape[1]} x {pixels.shape[0]}, but camera "
+                f"{frame.camera} has {width} x {height}; correct the camera's size and K or the picture"
             )
 
 

@@ -48,7 +48,7 @@ def _decode(source: Path | np.ndarray) -> Float32[np.ndarray, "N 3"]:
     if source.suffix == ".ply":
         return _read_ply(source)
     raise DatasetError(
-        f"{source}: unknown kind {source.suffix!r} of lidar sweep; save it as .npy [N, 3], .ply or KITTI's .bin"
+        f"{source}: unknown kind {source.suffix!r} of lidar sweep; save it as .npy, .ply or KITTI's .bin"
     )
 
 
