@@ -47,7 +47,7 @@ check-lint: $(EXTENSION)
 	$(BIN)/ruff check .
 
 check-layers: $(EXTENSION)
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 check-types: $(EXTENSION)
 	$(BIN)/pyright --pythonpath $(BIN)/python
