@@ -60,7 +60,7 @@ def ssim_map(
 
 
 class _Blur(torch.autograd.Function):
-    """Separable Gaussian window over the last two dimensions with zeros around; symmetric, so its own adjoint.
+    """Separable Gaussian window over the last two dimensions with zeros around; its own adjoint.
 
     Eleven shifted sums a direction: on a CPU several times faster than a convolution with one channel.
     """
