@@ -76,7 +76,7 @@ def depth_picture(
 
 
 def error_picture(image: RGB, truth: RGB, valid: Bool[np.ndarray, "H W"] | None = None) -> RGB:
-    """Mean absolute colour difference, dark blue at 0 and red from 25 % of full scale; grey where not valid."""
+    """Mean absolute colour difference: blue is 0, red 25 % of full scale and more, grey is not valid."""
     difference = np.abs(image.astype(np.float32) - truth.astype(np.float32)).mean(axis=-1) / 255.0
     picture = turbo(difference / 0.25)
     if valid is not None:
@@ -84,7 +84,7 @@ def error_picture(image: RGB, truth: RGB, valid: Bool[np.ndarray, "H W"] | None 
     return picture
 
 
-def shrink(image: RGB, width: int) -> RGB:
+def shrink(image: RGB, width: int) -> UInt8[np.ndarray, "h w 3"]:
     """The picture no wider than `width` pixels, area filtered."""
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     if image.shape[1] <= width:

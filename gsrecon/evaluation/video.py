@@ -68,11 +68,13 @@ def film(path: Path, pictures_per_second: float = 10.0) -> Iterator[Film]:
         raise BackendUnavailableError(
             "films need the package 'av', which is not installed: pip install av, or render without a film"
         ) from error
-    with written_aside(Path(path)) as aside:
-        with av.open(str(aside), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            writer = Film(container, pictures_per_second)
-            yield writer
-            writer._finish()
+    with (
+        written_aside(Path(path)) as aside,
+        av.open(str(aside), "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
+        writer = Film(container, pictures_per_second)
+        yield writer
+        writer._finish()
 
 
 def write_film(path: Path, images: Iterable[RGB], pictures_per_second: float = 10.0) -> None:

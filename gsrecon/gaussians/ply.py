@@ -119,7 +119,7 @@ def _ply(path: Path):
     from plyfile import PlyData, PlyParseError
 
     try:
-        return PlyData.read(str(path), mmap=False)
+        return PlyData.read(str(path))
     except OSError as error:
         raise DatasetError(f"{path}: the PLY file cannot be read: {error.strerror or error}") from error
     except (PlyParseError, UnicodeDecodeError) as error:

@@ -64,7 +64,8 @@ def test_source_coordinates_are_kept_to_the_last_bit(tmp_path: Path, generator: 
     source_from_world = se3_exp(torch.tensor([4.5e5, 5.4e6 + 1 / 3, 100.1, 0, 0, 0], dtype=torch.float64))
     write_ply(tmp_path / "scene.ply", some_gaussians(2, 0, generator), source_from_world)
     kept = read_source_from_world(tmp_path / "scene.ply")
-    assert kept is not None and torch.equal(kept, source_from_world)
+    assert kept is not None
+    assert torch.equal(kept, source_from_world)
 
 
 def test_a_file_of_another_program_has_no_source_coordinates(

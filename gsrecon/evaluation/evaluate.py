@@ -1,0 +1,188 @@
+"""Judges a scene by the pictures that were held out of its training."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.errors import DatasetError
+from gsrecon.evaluation.gallery import ScoredPicture
+from gsrecon.evaluation.lpips import Lpips
+from gsrecon.evaluation.pictures import to_uint8
+from gsrecon.evaluation.scores import Evaluation, PictureScore
+from gsrecon.ops.metrics import psnr, ssim_map
+from gsrecon.ops.settings import Rasterized
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.recording import RecordedFrame, Recording
+from gsrecon.scene.render import Backend, render_frame
+
+HIGHEST_PSNR = 100.0
+"""What identical pictures get instead of infinity [dB]."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What counts in an evaluation."""
+
+    near_limit_m: float = 20.0
+    """Pixels rendered nearer than this are near; all others, the sky among them, are far [m]."""
+    mask_moving: bool = False
+    """Leave out pixels of moving objects (the recording's `moving` masks)."""
+    moving_margin_px: int = 2
+    """Widen the masks of moving objects by this much [px]."""
+    lidar_max_gap_us: int = 60_000
+    """A lidar sweep further away in time than this does not judge a picture's depth [us]."""
+    lpips_weights: Path | None = None
+    """Folder with the LPIPS weights `alexnet.pth` and `lin.pth`; without it LPIPS is not computed."""
+    backend: Backend = "auto"
+    """Rasterizer backend."""
+
+
+def evaluate(
+    graph: SceneGraph,
+    log: DrivingLog,
+    config: EvaluateConfig | None = None,
+    observers: Sequence[Callable[[ScoredPicture], None]] = (),
+) -> Evaluation:
+    """Renders every held-out picture and compares it with the recording.
+
+    Pose refinement and exposure of a held-out picture are interpolated from its neighbours in time; the
+    picture itself is never looked at for them.
+
+    Args:
+        graph: A scene that remembers its recording.
+        log: The drive it was fitted to, with pictures of the size it was fitted to.
+        config: What counts; None takes the defaults.
+        observers: Called with each picture after it is scored.
+
+    Raises:
+        DatasetError: The drive lacks a held-out picture or its pictures have another size.
+        ValueError: The scene remembers no recording.
+    """
+    config = EvaluateConfig() if config is None else config
+    if graph.recording is None:
+        raise ValueError("graph: expected a scene that remembers its recording, got one without")
+    lpips = None if config.lpips_weights is None else Lpips.load(config.lpips_weights)
+    frames = {(frame.camera, frame.index): frame for frame in log.frames}
+    scores = []
+    for recorded in held_out(graph.recording):
+        frame = frames.get((recorded.camera, recorded.index))
+        _require_same_drive(graph.recording, log, recorded, frame)
+        assert frame is not None
+        started = time.perf_counter()
+        with torch.no_grad():
+            drawn = render_frame(graph, graph.recording, recorded, backend=config.backend)
+        seconds = time.perf_counter() - started
+        picture = _scored(log, frame, drawn, seconds, config, lpips)
+        scores.append(picture.score)
+        for observer in observers:
+            observer(picture)
+    return Evaluation(tuple(scores), config.near_limit_m, config.mask_moving, len(graph))
+
+
+def held_out(recording: Recording) -> list[RecordedFrame]:
+    """The pictures that training never saw, by time."""
+    return [frame for frame in recording.frames if frame.held_out]
+
+
+def scored_pixels(log: DrivingLog, frame: CameraFrame, config: EvaluateConfig) -> Bool[np.ndarray, "H W"]:
+    """Pixels of a picture that count."""
+    scored = log.valid(frame)
+    moving = log.mask(frame, "moving") if config.mask_moving else None
+    return scored if moving is None else scored & ~widened(moving, config.moving_margin_px)
+
+
+def widened(mask: Bool[np.ndarray, "H W"], margin: int) -> Bool[np.ndarray, "H W"]:
+    """The mask with every pixel within `margin` rows and columns of it."""
+    if margin == 0:
+        return mask
+    planes = torch.from_numpy(mask)[None, None].float()
+    return torch.nn.functional.max_pool2d(planes, 2 * margin + 1, 1, margin)[0, 0].numpy() > 0
+
+
+def _scored(
+    log: DrivingLog,
+    frame: CameraFrame,
+    drawn: Rasterized,
+    seconds: float,
+    config: EvaluateConfig,
+    lpips: Lpips | None,
+) -> ScoredPicture:
+    truth_bytes = log.image(frame)
+    truth = torch.from_numpy(truth_bytes).float() / 255.0
+    image = drawn.image[0].cpu().float().clamp(0.0, 1.0)
+    assert drawn.depth is not None
+    depth = drawn.depth[0].cpu().float()
+    scored_here = scored_pixels(log, frame, config)
+    scored = torch.from_numpy(scored_here)
+    near = (depth > 0) & (depth < config.near_limit_m)
+    # Pixels that do not count must not reach others through a window: there the truth stands in.
+    filled = torch.where(scored[..., None], image, truth)
+    any_scored = bool(scored.any())
+    score = PictureScore(
+        camera=frame.camera,
+        index=frame.index,
+        timestamp_us=frame.timestamp_us,
+        psnr=_psnr(image, truth, scored),
+        ssim=float(ssim_map(filled, truth)[scored].mean()) if any_scored else None,
+        lpips=None if lpips is None else lpips(filled, truth),
+        psnr_near=_psnr(image, truth, scored & near),
+        psnr_far=_psnr(image, truth, scored & ~near),
+        depth_error_m=_depth_error(log, frame, depth, scored, config.lidar_max_gap_us),
+        scored_share=float(scored.float().mean()),
+        seconds=seconds,
+    )
+    return ScoredPicture(score, to_uint8(image.numpy()), truth_bytes, scored_here, depth.numpy())
+
+
+def _psnr(
+    image: Float[Tensor, "H W 3"], truth: Float[Tensor, "H W 3"], mask: Bool[Tensor, "H W"]
+) -> float | None:
+    """None where the mask is empty; finite for equal pictures."""
+    if not bool(mask.any()):
+        return None
+    value = float(psnr(image, truth, mask))
+    return HIGHEST_PSNR if math.isinf(value) else min(value, HIGHEST_PSNR)
+
+
+def _depth_error(
+    log: DrivingLog,
+    frame: CameraFrame,
+    depth: Float[Tensor, "H W"],
+    scored: Bool[Tensor, "H W"],
+    max_gap_us: int,
+) -> float | None:
+    """Median distance from the lidar [m] over pixels where both have depth."""
+    pixels, truth = log.depth_points(frame, max_gap_us)
+    if len(truth) == 0:
+        return None
+    x, y = torch.from_numpy(pixels).floor().long().unbind(1)
+    x, y = x.clamp(0, depth.shape[1] - 1), y.clamp(0, depth.shape[0] - 1)
+    known = scored[y, x] & (depth[y, x] > 0)
+    if not bool(known.any()):
+        return None
+    return float((depth[y, x] - torch.from_numpy(truth))[known].abs().median())
+
+
+def _require_same_drive(
+    recording: Recording, log: DrivingLog, recorded: RecordedFrame, frame: CameraFrame | None
+) -> None:
+    name = f"picture {recorded.index} of camera {recorded.camera}"
+    if frame is None or abs(frame.timestamp_us - recorded.timestamp_us) > 1000:
+        raise DatasetError(
+            f"{log.name}: {name}, held out in training, is not in this drive; name the drive and frames "
+            f"that the scene was fitted to ({recording.source} {recording.name})"
+        )
+    ours, theirs = recording.cameras[recorded.camera], log.cameras[recorded.camera]
+    if (ours.width, ours.height) != (theirs.width, theirs.height):
+        raise DatasetError(
+            f"{log.name}: camera {recorded.camera} has {theirs.width} x {theirs.height} pixels, the scene "
+            f"was fitted at {ours.width} x {ours.height}; use the same image_scale"
+        )
