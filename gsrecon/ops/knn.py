@@ -14,8 +14,8 @@ def mean_neighbour_distance(points: Float[Tensor, "N 3"], k: int = 3) -> Float[T
 
     A point that occurs twice has a neighbour at distance 0. With fewer than k others, the mean is over those.
 
-    The points are cut into equal leaves by medians along each box's longest side. Every leaf finds a bound on
-    its k-th distance inside itself, then each of its points looks into the leaves that lie within its own bound.
+    The points are cut into equal leaves by medians along each box's longest side. Every point is bounded
+    by its k-th distance inside its own leaf, then looks into the leaves that lie within that bound.
 
     Raises:
         ValueError: when k is less than 1, there is exactly one point, or a coordinate is not finite.
@@ -68,8 +68,8 @@ def _own_leaf(
     nearest = points.new_full((len(points), k), torch.inf)
     step = max(1, _MAX_PAIRS // leaves.shape[1] ** 2)
     for rows, kept in zip(leaves.split(step), real.split(step), strict=True):
-        here = points[rows]
-        squared = ((here[:, :, None] - here[:, None]) ** 2).sum(-1)
+        here = points[rows].movedim(-1, 0)
+        squared = (here[..., :, None] - here[..., None, :]).square().sum(0)
         squared.masked_fill_(~kept[:, None], torch.inf)
         squared.diagonal(dim1=1, dim2=2).fill_(torch.inf)
         padded = torch.nn.functional.pad(squared, (0, k), value=torch.inf)
@@ -84,17 +84,20 @@ def _other_leaves(
     nearest: Float[Tensor, "N k"],
 ) -> Float[Tensor, "N k"]:
     """The k smallest squared distances over all leaves, given those inside each point's own leaf."""
-    low, high = points[leaves].amin(dim=1), points[leaves].amax(dim=1)
-    bounds = nearest[leaves, -1].masked_fill(~real, 0).amax(dim=1)
-    mine, theirs = _close_boxes(low, high, bounds)
+    size = leaves.shape[1]
+    blocks = points[leaves].movedim(-1, 1).contiguous()
+    low, high = blocks.amin(dim=2), blocks.amax(dim=2)
+    # Padding is out of reach of everything and reaches nothing.
+    reach = nearest[leaves, -1].masked_fill(~real, 0)
+    mine, theirs = _close_boxes(low, high, reach.amax(dim=1))
+    targets = blocks.masked_fill(~real[:, None], torch.inf)
     queries, boxes, gaps = [], [], []
-    for chunk in torch.arange(len(mine), device=points.device).split(_MAX_PAIRS // leaves.shape[1]):
-        query, box = leaves[mine[chunk]], theirs[chunk, None].expand(-1, leaves.shape[1])
-        gap = _gap(points[query], points[query], low[box], high[box])
-        close = (gap < nearest[query, -1]) & real[mine[chunk]]
-        queries.append(query[close])
-        boxes.append(box[close])
-        gaps.append(gap[close])
+    for a, b in zip(*(t.split(max(1, _MAX_PAIRS // size)) for t in (mine, theirs)), strict=True):
+        gap = _gap(blocks[a], blocks[a], low[b, :, None], high[b, :, None])
+        pair, place = (gap < reach[a]).nonzero().unbind(-1)
+        queries.append(leaves[a[pair], place])
+        boxes.append(b[pair])
+        gaps.append(gap[pair, place])
     query, box, gap = torch.cat(queries), torch.cat(boxes), torch.cat(gaps)
     order = gap.argsort()
     order = order[query[order].argsort(stable=True)]
@@ -103,12 +106,11 @@ def _other_leaves(
     while len(query) > 0:
         first = torch.ones_like(query, dtype=torch.bool)
         first[1:] = query[1:] != query[:-1]
-        for q, b in zip(*(t[first].split(_MAX_PAIRS // leaves.shape[1]) for t in (query, box)), strict=True):
-            squared = ((points[q, None] - points[leaves[b]]) ** 2).sum(-1)
-            squared.masked_fill_(~real[b], torch.inf)
+        for q, b in zip(*(t[first].split(max(1, _MAX_PAIRS // size)) for t in (query, box)), strict=True):
+            squared = (points[q, :, None] - targets[b]).square().sum(1)
             both = torch.cat([nearest[q], squared], dim=1)
             nearest[q] = both.topk(nearest.shape[1], dim=-1, largest=False).values
-        left = ~first & (gap < nearest[query, -1])
+        left = (~first & (gap < nearest[query, -1])).nonzero()[:, 0]
         query, box, gap = query[left], box[left], gap[left]
     return nearest
 
@@ -118,26 +120,22 @@ def _close_boxes(
 ) -> tuple[Int[Tensor, " P"], Int[Tensor, " P"]]:
     """Pairs of different boxes whose gap is below the first one's bound; groups of boxes are tried first."""
     group = min(_GROUP, len(low))
-    group_low, group_high = (
-        low.unflatten(0, (-1, group)).amin(dim=1),
-        high.unflatten(0, (-1, group)).amax(dim=1),
-    )
+    low_of, high_of = (t.unflatten(0, (-1, group)).movedim(-1, 1) for t in (low, high))
+    group_low, group_high = low_of.amin(dim=2).T, high_of.amax(dim=2).T
     inside = torch.arange(group, device=low.device)
     firsts, seconds = [], []
-    for rows in torch.arange(len(low), device=low.device).split(max(1, _MAX_PAIRS // len(group_low))):
-        close = _gap(low[rows, None], high[rows, None], group_low, group_high) < bounds[rows, None]
-        row, which = close.nonzero().unbind(-1)
-        for near, box in zip(*(t.split(_MAX_PAIRS // group) for t in (rows[row], which)), strict=True):
-            first = near[:, None].expand(-1, group)
+    for rows in torch.arange(len(low), device=low.device).split(max(1, _MAX_PAIRS // len(low_of))):
+        gap = _gap(low[rows, :, None], high[rows, :, None], group_low, group_high)
+        row, which = (gap < bounds[rows, None]).nonzero().unbind(-1)
+        for first, box in zip(*(t.split(_MAX_PAIRS // group) for t in (rows[row], which)), strict=True):
+            gap = _gap(low[first, :, None], high[first, :, None], low_of[box], high_of[box])
             second = box[:, None] * group + inside
-            close = (_gap(low[first], high[first], low[second], high[second]) < bounds[first]) & (
-                first != second
-            )
-            firsts.append(first[close])
-            seconds.append(second[close])
+            pair, place = ((gap < bounds[first, None]) & (first[:, None] != second)).nonzero().unbind(-1)
+            firsts.append(first[pair])
+            seconds.append(second[pair, place])
     return torch.cat(firsts), torch.cat(seconds)
 
 
 def _gap(low: Tensor, high: Tensor, other_low: Tensor, other_high: Tensor) -> Tensor:
-    """Squared distance between boxes [..., 3]; 0 where they touch."""
-    return ((low - other_high).clamp(min=0) + (other_low - high).clamp(min=0)).square().sum(-1)
+    """Squared distance between boxes [..., 3, M]; 0 where they touch."""
+    return ((low - other_high).clamp_(min=0) + (other_low - high).clamp_(min=0)).square().sum(-2)
