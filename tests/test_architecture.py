@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from gsrecon.cli.main import COMMANDS, run
+from gsrecon.data.spec import read_spec
 from gsrecon.geometry.camera import Cameras
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = sorted((ROOT / "gsrecon").rglob("*.py"))
-COMMANDS = sorted(path.stem for path in (ROOT / "gsrecon" / "cli").glob("*.py"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -49,16 +50,17 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
 
 
-def shown_commands(program: str) -> set[tuple[str, str]]:
-    """(document, first word after the program) of every command line the documents show."""
-    shown = set()
+def shown_commands(program: str) -> dict[str, set[str]]:
+    """Command lines the documents show: the first word after the program's name, and its options."""
+    shown: dict[str, set[str]] = {}
     for document in DOCUMENTS:
         text = document.read_text(encoding="utf-8")
         blocks = re.findall(r"^```(?:bash|sh|console)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         lines = [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", text)
         for line in lines:
-            for word in re.findall(rf"^(?:\$ )?(?:\.venv/bin/)?{program} ([a-z][a-z-]*)", line.strip()):
-                shown.add((document.name, word))
+            words = re.match(rf"(?:\$ )?(?:\.venv/bin/)?{program} ([a-z][a-z-]*)([^#]*)", line.strip())
+            if words:
+                shown.setdefault(words[1], set()).update(re.findall(r"--[a-z][a-z-]*", words[2]))
     return shown
 
 
@@ -102,7 +104,7 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [name.removesuffix(".__init__") for name in modules]
     result = run_python(
         "import importlib, sys\n"
-        "for name in ('trimesh', 'embreex', 'gsplat', 'scipy', 'jsonschema', 'beartype'):\n"
+        "for name in ('embreex', 'gsplat', 'scipy', 'jsonschema', 'beartype'):\n"
         "    sys.modules[name] = None\n"
         f"for name in {modules!r}:\n"
         "    importlib.import_module(name)\n"
@@ -138,15 +140,23 @@ def test_tracked_files_name_no_machine():
 
 def test_every_make_command_in_the_documents_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    shown = shown_commands("make")
-    assert {"demo", "test"} <= {word for _, word in shown}
-    assert not {(document, word) for document, word in shown if word not in targets}
+    shown = set(shown_commands("make"))
+    assert {"demo", "test"} <= shown <= targets
 
 
-def test_every_gsrecon_command_in_the_documents_exists():
+def test_every_gsrecon_command_in_the_documents_exists_and_knows_its_options(capsys):
     shown = shown_commands("gsrecon")
-    assert "train" in {word for _, word in shown}
-    assert not {(document, word) for document, word in shown if word.replace("-", "_") not in COMMANDS}
+    assert {"check", "train", "evaluate"} <= shown.keys() <= COMMANDS.keys()
+    for command, options in shown.items():
+        with pytest.raises(SystemExit):
+            run([command, "--help"])
+        known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+        assert options <= known, command
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scenes").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_scene_spec_parses(path):
+    assert read_spec(path).drive
 
 
 def test_links_in_the_documents_lead_somewhere():
