@@ -34,6 +34,8 @@ class RunFacts:
     """The scene spec as TOML."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by what they were spent on."""
+    stages_ms: Mapping[str, float] = field(default_factory=dict)
+    """Milliseconds of one training step by stage."""
     peak_memory_bytes: int | None = None
 
 
@@ -213,6 +215,7 @@ def _facts(facts: RunFacts) -> str:
     parts = []
     if facts.timings or facts.peak_memory_bytes:
         rows = [[escape(name), _duration(seconds)] for name, seconds in facts.timings.items()]
+        rows += [[f"one step: {escape(stage)}", f"{ms:.1f} ms"] for stage, ms in facts.stages_ms.items()]
         if facts.peak_memory_bytes:
             rows.append(["peak memory", f"{_gibibytes(facts.peak_memory_bytes)} GiB"])
         parts.append(f'<h2>Time and memory</h2>\n<div class="card">{_fact_table(rows)}</div>')

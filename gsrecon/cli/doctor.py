@@ -1,0 +1,170 @@
+"""Tells what this machine can run, what is missing and how to get it.
+
+Examples:
+  gsrecon doctor
+"""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGES = ("torch", "numpy", "tyro", "rich", "plyfile", "safetensors", "pillow", "av", "matplotlib")
+OPTIONAL = {
+    "trimesh": ("the toy drive and the demo", "pip install 'gsrecon[toy]'"),
+    "embreex": ("the toy drive and the demo", "pip install 'gsrecon[toy]'"),
+    "gsplat": ("rendering on a GPU", "pip install 'gsrecon[gsplat]' on a machine with CUDA"),
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the doctor's findings."""
+
+    name: str
+    said: str
+    fine: bool = True
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Options of `gsrecon doctor`."""
+
+    def run(self) -> int:
+        """Prints the facts; 1 when no backend runs."""
+        from rich.table import Table
+
+        from gsrecon.cli.console import console
+
+        out = console()
+        backends = backend_facts()
+        for title, facts in (
+            ("Backends", backends),
+            ("Machine", machine_facts()),
+            ("Packages", package_facts()),
+        ):
+            table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
+            for fact in facts:
+                mark = "[green]ok[/green]" if fact.fine else "[yellow]--[/yellow]"
+                table.add_row(mark, fact.name, fact.said)
+            out.print(table, soft_wrap=False)
+            out.print()
+        missing = [f for f in [*backends, *package_facts()] if f.remedy]
+        if missing:
+            out.print("[bold]To get what is missing[/bold]")
+            for fact in missing:
+                out.print(f"  {fact.name}: {fact.remedy}", markup=False)
+        if any(fact.fine for fact in backends):
+            return 0
+        out.print("[red]no fast backend runs here: only the slow reference is left[/red]")
+        return 1
+
+
+def backend_facts() -> list[Fact]:
+    """What can rasterize here."""
+    return [_cpu_backend(), _cuda(), _gsplat()]
+
+
+def machine_facts() -> list[Fact]:
+    """Cores, memory, disk."""
+    memory = _memory()
+    free = shutil.disk_usage(Path()).free
+    low = 2 * 2**30
+    return [
+        Fact("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
+        Fact("processor", _processor()),
+        Fact("cores", f"{_usable_cores()} usable of {os.cpu_count()}"),
+        Fact("memory", "unknown" if memory is None else f"{memory[1]:.1f} GiB free of {memory[0]:.1f} GiB"),
+        Fact("disk", f"{free / 2**30:.1f} GiB free here", free > low, "" if free > low else "make room"),
+    ]
+
+
+def package_facts() -> list[Fact]:
+    """Versions, and optional packages that are not there."""
+    facts = [Fact("python", platform.python_version()), Fact("gsrecon", _version("gsrecon") or "from source")]
+    for name in PACKAGES:
+        version = _version(name)
+        remedy = "" if version else f"pip install {name}"
+        facts.append(Fact(name, version or "missing", version is not None, remedy))
+    for name, (purpose, remedy) in OPTIONAL.items():
+        version = _version(name)
+        said = version or f"not installed; needed for {purpose}"
+        facts.append(Fact(name, said, version is not None, "" if version else remedy))
+    return facts
+
+
+def _cpu_backend() -> Fact:
+    remedy = "install with a C++ compiler present (`pip install .`); without it only the slow reference runs"
+    try:
+        from gsrecon import _C
+    except ImportError as error:
+        return Fact("cpu", f"the extension gsrecon._C does not load ({error})", False, remedy)
+    import torch
+
+    return Fact("cpu", f"{_C.cpu_isa()} kernels, {torch.get_num_threads()} threads")
+
+
+def _cuda() -> Fact:
+    import torch
+
+    if torch.cuda.is_available():
+        device = torch.cuda.get_device_properties(0)
+        return Fact(
+            "cuda", f"{device.name}, {device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
+        )
+    if torch.version.cuda is None:
+        return Fact("cuda", "torch is built for the CPU only; nothing needs a GPU", False)
+    return Fact("cuda", "no GPU that torch can use; nothing needs one", False)
+
+
+def _gsplat() -> Fact:
+    import torch
+
+    version = _version("gsplat")
+    if version is None:
+        return Fact("gsplat", "not installed", False)
+    if not torch.cuda.is_available():
+        return Fact("gsplat", f"{version} is installed, but it needs a GPU", False)
+    return Fact("gsplat", version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
+    words = set(text.split())
+    vectors = [name for name in ("avx2", "avx512f") if name in words]
+    return f"{names[0] if names else platform.machine()} ({', '.join(vectors) or 'no AVX2'})"
+
+
+def _memory() -> tuple[float, float] | None:
+    """Total and available memory [GiB]."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    kibibytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if len(line.split()) > 1}
+    if "MemTotal" not in kibibytes or "MemAvailable" not in kibibytes:
+        return None
+    return kibibytes["MemTotal"] / 2**20, kibibytes["MemAvailable"] / 2**20
+
+
+COMMAND = Doctor

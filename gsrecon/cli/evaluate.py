@@ -1,0 +1,48 @@
+"""Scores a scene by the pictures that were held out of its training, and writes the report.
+
+Writes metrics.json and report.html into the run's folder. The report is one file with pictures, curves
+and tables; open it in a browser or send it to somebody.
+
+Examples:
+  gsrecon evaluate runs/demo
+  gsrecon evaluate runs/kitti --drive kitti:new/place/2011_09_26_drive_0001_sync
+  gsrecon evaluate runs/kitti --lpips-weights weights/
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from gsrecon.cli.options import OptionalPath, RunFolder
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Options of `gsrecon evaluate`."""
+
+    run_folder: RunFolder
+    """Folder that `gsrecon train` wrote."""
+    drive: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
+    """Where the drive lies now, if it was moved: kitti:PATH, kitti-odometry:PATH or folder:PATH."""
+    near_limit_m: float = 20.0
+    """Pixels rendered nearer than this are near, all others far [m]."""
+    lpips_weights: OptionalPath = None
+    """Folder with alexnet.pth (torchvision) and lin.pth (LPIPS v0.1 alex); LPIPS is left out without it."""
+
+    def run(self) -> int:
+        """Evaluates and tells the numbers."""
+        from gsrecon.cli.judge import judge
+        from gsrecon.cli.runs import Run
+        from gsrecon.evaluation.evaluate import EvaluateConfig
+
+        run = Run.at(self.run_folder)
+        log, spec = run.drive(self.drive)
+        config = EvaluateConfig(
+            near_limit_m=self.near_limit_m, mask_moving=spec.mask_moving, lpips_weights=self.lpips_weights
+        )
+        judge(run, log, config)
+        return 0
+
+
+COMMAND = Evaluate

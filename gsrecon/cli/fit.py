@@ -1,0 +1,31 @@
+"""Trains into a run folder with live progress; what `train` and `demo` share."""
+
+from pathlib import Path
+
+from gsrecon.cli.runs import Run
+from gsrecon.cli.watch import watching
+from gsrecon.data.log import DrivingLog
+from gsrecon.data.spec import SceneSpec
+from gsrecon.errors import SpecError
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.loop import train
+
+
+def fit(log: DrivingLog, spec: SceneSpec, config: TrainConfig, folder: Path, resume: bool = False) -> Run:
+    """Trains a drive into a folder.
+
+    Raises:
+        SpecError: The folder holds a run already, which would be overwritten.
+        KeyboardInterrupt: The user stopped it; it is saved and can go on.
+    """
+    if not resume and (folder / "scene.toml").is_file():
+        raise SpecError(
+            f"{folder}: there is a run already; go on with --resume, or choose another folder with --out"
+        )
+    with watching() as watch:
+        result = train(log, spec, config, folder, [watch], resume=resume)
+    if not result.finished:
+        raise KeyboardInterrupt(
+            f"step {result.steps} is saved in {folder}; the same command with --resume goes on from there"
+        )
+    return Run.at(folder)

@@ -1,0 +1,97 @@
+"""Evaluates a run with progress, writes metrics.json and report.html, tells the numbers."""
+
+import time
+
+from rich.table import Table
+
+from gsrecon.cli.console import console, counting
+from gsrecon.cli.runs import Run
+from gsrecon.data.log import DrivingLog
+from gsrecon.evaluation.evaluate import EvaluateConfig, evaluate, held_out
+from gsrecon.evaluation.gallery import Gallery, ScoredPicture
+from gsrecon.evaluation.report import RunFacts, read_history, write_report
+from gsrecon.evaluation.scores import Evaluation, Summary, write_metrics
+from gsrecon.scene.bundle import load_scene
+
+
+def judge(run: Run, log: DrivingLog, config: EvaluateConfig) -> Evaluation:
+    """Scores the held-out pictures of a run and writes what was found into its folder."""
+    started = time.perf_counter()
+    graph = load_scene(run.folder)
+    count = 0 if graph.recording is None else len(held_out(graph.recording))
+    gallery = Gallery(expected=count)
+    with counting("evaluating", count) as counter:
+
+        def counted(picture: ScoredPicture) -> None:
+            psnr = picture.score.psnr
+            counter.step("" if psnr is None else f"{psnr:.2f} dB")
+
+        evaluation = evaluate(graph, log, config, [gallery.add, counted])
+    write_metrics(evaluation, run.folder / "metrics.json")
+    write_report(
+        run.folder / "report.html", evaluation, gallery, _facts(run, log, time.perf_counter() - started)
+    )
+    _tell(run, evaluation)
+    return evaluation
+
+
+def _facts(run: Run, log: DrivingLog, evaluation_seconds: float) -> RunFacts:
+    history = read_history(run.folder / "metrics.jsonl")
+    timings = {}
+    trained = _last(history, "seconds")
+    if trained is not None:
+        timings["training"] = float(trained)
+    timings["evaluation"] = evaluation_seconds
+    memory = _last(history, "peak_memory_bytes")
+    cameras = ", ".join(f"{c.name} {c.width}x{c.height}" for c in log.cameras.values())
+    return RunFacts(
+        name=run.name,
+        drive=f"{log.name} ({log.source}), {len(log.frames)} pictures, {cameras}",
+        history=history,
+        config=run.json("config.json"),
+        environment=run.json("environment.json"),
+        spec=run.spec_text(),
+        timings=timings,
+        stages_ms={} if not history else _stages(history[-1]),
+        peak_memory_bytes=None if memory is None else int(memory),
+    )
+
+
+def _stages(row: dict) -> dict[str, float]:
+    return {name.removeprefix("ms_"): value for name, value in row.items() if name.startswith("ms_")}
+
+
+def _last(history: list[dict], key: str) -> float | None:
+    return next((row[key] for row in reversed(history) if isinstance(row.get(key), int | float)), None)
+
+
+def _tell(run: Run, evaluation: Evaluation) -> None:
+    out = console()
+    table = Table("camera", "pictures", "PSNR [dB]", "SSIM", "LPIPS", "near [dB]", "far [dB]", "depth [m]")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, summary in evaluation.cameras.items():
+        table.add_row(name, *_cells(summary))
+    if len(evaluation.cameras) > 1:
+        table.add_row("all", *_cells(evaluation.summary), style="bold")
+    if evaluation.pictures:
+        out.print(table, soft_wrap=False)
+    else:
+        out.print("no picture was held out, so there is nothing to score; set [test] in the scene spec")
+    out.print(f"numbers: {run.folder / 'metrics.json'}")
+    out.print(f"report:  {run.folder / 'report.html'}")
+
+
+def _cells(s: Summary) -> list[str]:
+    def shown(value: float | None, digits: int, missing: str = "-") -> str:
+        return missing if value is None else f"{value:.{digits}f}"
+
+    return [
+        str(s.pictures),
+        shown(s.psnr, 2),
+        shown(s.ssim, 4),
+        shown(s.lpips, 4, "not computed"),
+        shown(s.psnr_near, 2),
+        shown(s.psnr_far, 2),
+        shown(s.depth_error_m, 2),
+    ]

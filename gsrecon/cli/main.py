@@ -1,0 +1,120 @@
+"""The `gsrecon` command: finds the subcommand, turns mistakes into one line and an exit code."""
+
+import errno
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "demo": "reconstruct a small made-up street: pictures, film, PLY and report in a few minutes",
+    "doctor": "tell what this machine can run and what is missing",
+    "check": "look for mistakes in a recorded drive before hours are spent on it",
+    "train": "fit a Gaussian scene to a recorded drive",
+    "evaluate": "score a scene by the pictures it never saw, and write the report",
+    "render": "fly a camera through a scene: pictures and a film",
+    "export": "write a scene as a PLY that every splat viewer reads",
+}
+"""Subcommands in the order in which they are listed; each is a module of this package."""
+
+HELP = """\
+usage: gsrecon COMMAND [options]
+
+Turns a recorded drive into a 3D Gaussian scene and renders new views of it.
+
+commands:
+{commands}
+
+A drive is named by a scene spec (kitti-0001, scenes/mine.toml) or directly:
+kitti:PATH, kitti-odometry:PATH, folder:PATH, toy.
+
+examples:
+  gsrecon demo                                     everything once, on a made-up street
+  gsrecon check kitti:2011_09_26/2011_09_26_drive_0001_sync
+  gsrecon train kitti:2011_09_26/2011_09_26_drive_0001_sync --out runs/kitti
+  gsrecon render runs/kitti --shift-left 1.5
+  gsrecon export runs/kitti
+
+options:
+  -h, --help    this text; `gsrecon COMMAND --help` tells more about a command
+  --version     the version
+  --debug       show the whole traceback when something fails (with any command)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point of the command line; exits with 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs one command and returns its exit code."""
+    debug = "--debug" in argv
+    words = [word for word in argv if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        lines = [f"  {name:<10} {told}" for name, told in COMMANDS.items()]
+        print(HELP.format(commands="\n".join(lines)), end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        from gsrecon import __version__
+
+        print(f"gsrecon {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        return _usage(f"there is no command '{words[0]}'; there are {', '.join(COMMANDS)}")
+    return _guarded(words[0], words[1:], debug)
+
+
+def _guarded(name: str, words: Sequence[str], debug: bool) -> int:
+    from gsrecon.cli.usage import UsageError
+    from gsrecon.errors import GsreconError
+
+    try:
+        return _command(name, words)
+    except KeyboardInterrupt as stop:
+        told = str(stop) or "nothing that was finished is lost"
+        print(f"\nstopped: {told}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1  # the reader of our output left, as `head` does
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, UsageError):
+            return _usage(str(error))
+        print(f"error: {_told(error, isinstance(error, GsreconError))}", file=sys.stderr)
+        return 1
+
+
+def _command(name: str, words: Sequence[str]) -> int:
+    import tyro
+
+    module = import_module(f"gsrecon.cli.{name}")
+    command = tyro.cli(
+        module.COMMAND,
+        prog=f"gsrecon {name}",
+        description=module.__doc__,
+        args=list(words),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.CascadeSubcommandArgs),
+    )
+    return command.run()
+
+
+def _told(error: Exception, expected: bool) -> str:
+    """One line about what went wrong."""
+    message = " ".join(str(error).split())
+    if expected:
+        return message
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        if error.errno == errno.ENOSPC:
+            return (
+                f"{place}the disk is full; make room and run the command again, what was finished is intact"
+            )
+        return f"{place}{error.strerror or message}"
+    kind = type(error).__name__
+    return f"{kind}: {message or 'no message'} (run again with --debug to see where; this may be our mistake)"
+
+
+def _usage(message: str) -> int:
+    print(f"error: {message}; `gsrecon --help` shows how", file=sys.stderr)
+    return 2
