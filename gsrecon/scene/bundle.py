@@ -13,6 +13,7 @@ import safetensors.torch
 from torch import Tensor
 
 from gsrecon.errors import CheckpointError
+from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
@@ -27,6 +28,8 @@ NODE_KINDS: dict[str, type[Node]] = {
     kind.kind: kind for kind in (StaticGroup, Sky, Appearance, CameraRefinement)
 }
 """Types of nodes by the name a stored scene calls them."""
+
+_STORED_SETTINGS = ("mode", "near_plane", "far_plane", "eps2d")
 
 
 def save_scene(graph: SceneGraph, folder: Path) -> None:
@@ -55,7 +58,8 @@ def load_scene(folder: Path) -> SceneGraph:
         stored = json.loads(files["scene.json"])
         nodes = [_restored(entry, files[entry["file"]]) for entry in stored["nodes"]]
         recording = None if stored["recording"] is None else Recording.from_json(stored["recording"])
-        return SceneGraph(nodes, ObjectTable(stored["objects"]), recording)
+        settings = RasterizeSettings(**stored["settings"])
+        return SceneGraph(nodes, ObjectTable(stored["objects"]), recording, settings)
     except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{folder / 'scene.json'}: the scene does not fit this gsrecon ({error!r}); use the gsrecon that "
@@ -89,6 +93,7 @@ def scene_files(graph: SceneGraph) -> dict[str, bytes]:
     stored = {
         "nodes": entries,
         "objects": graph.objects.ids,
+        "settings": {name: getattr(graph.settings, name) for name in _STORED_SETTINGS},
         "recording": None if graph.recording is None else graph.recording.to_json(),
     }
     files["scene.json"] = json.dumps(stored, indent=1).encode()
@@ -101,8 +106,13 @@ def tensors_to_bytes(tensors: dict[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
 
 
+def tensors_from_bytes(content: bytes) -> dict[str, Tensor]:
+    """Tensors of a safetensors file, in memory of their own."""
+    return {name: tensor.clone() for name, tensor in safetensors.torch.load(content).items()}
+
+
 def _restored(entry: dict[str, Any], content: bytes) -> Node:
     kind = NODE_KINDS.get(entry["kind"])
     if kind is None:
         raise ValueError(f"node {entry['id']!r} is of the unknown kind {entry['kind']!r}")
-    return kind.restored(entry["id"], entry["settings"], safetensors.torch.load(content))
+    return kind.restored(entry["id"], entry["settings"], tensors_from_bytes(content))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int32
 from torch import Tensor
 
+from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -30,12 +31,15 @@ class SceneGraph:
         nodes: list[Node] | None = None,
         objects: ObjectTable | None = None,
         recording: Recording | None = None,
+        settings: RasterizeSettings | None = None,
     ) -> None:
         self._nodes: dict[str, Node] = {}
         self.objects = ObjectTable() if objects is None else objects
         """Which number each object has in id pictures."""
         self.recording = recording
         """Cameras, poses and times the scene was fitted to, where known."""
+        self.settings = RasterizeSettings() if settings is None else settings
+        """How the scene is to be rasterized: as it was when it was fitted."""
         for node in nodes or []:
             self.add(node)
 

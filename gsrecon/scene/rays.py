@@ -20,12 +20,13 @@ def directions_in_world(cameras: Cameras, pixels: Int64[Tensor, " M"]) -> Float[
         for camera in range(len(cameras)):
             inside = pixels if len(cameras) == 1 else pixels[pixels // per_picture == camera]
             within = inside - camera * per_picture
-            rays = _directions_in_cam(cameras, camera, within)
+            rays = directions_in_cam(cameras, camera, within)
             parts.append(rays @ cameras.viewmats[camera, :3, :3].to(rays.dtype))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _directions_in_cam(cameras: Cameras, camera: int, pixels: Int64[Tensor, " M"]) -> Float[Tensor, "M 3"]:
+def directions_in_cam(cameras: Cameras, camera: int, pixels: Int64[Tensor, " M"]) -> Float[Tensor, "M 3"]:
+    """Viewing directions of one camera in its own axes, of any length; flat pixel indices into [H, W]."""
     inverse = torch.linalg.inv(cameras.Ks[camera].detach().float())
     row = torch.div(pixels, cameras.width, rounding_mode="floor")
     x = (pixels - row * cameras.width).float() + 0.5

@@ -16,14 +16,13 @@ from gsrecon.scene.recording import RecordedFrame, Recording
 
 Backend = Literal["auto", "cpu", "reference", "gsplat"]
 """Rasterizer backends; `auto` takes the fastest one that runs here."""
-DEFAULT_SETTINGS = RasterizeSettings()
 
 
 def render(
     graph: SceneGraph,
     cameras: Cameras,
     times_s: Float[Tensor, " C"],
-    settings: RasterizeSettings = DEFAULT_SETTINGS,
+    settings: RasterizeSettings | None = None,
     exposure: str | None = None,
     backend: Backend = "auto",
 ) -> Rasterized:
@@ -33,13 +32,15 @@ def render(
         graph: The scene.
         cameras: Where to look from.
         times_s: Time of each camera from the start of the log [s].
-        settings: Passed to the rasterizer; `sh_degree` also limits what is handed over.
+        settings: Passed to the rasterizer, `sh_degree` also limits what is handed over; None takes those
+            the scene was fitted with.
         exposure: Render as this recorded camera would on the whole; None takes the scene's own colours.
         backend: Passed to the rasterizer.
 
     Returns:
         What the rasterizer gives; the image is not clamped, alpha is that of the Gaussians alone.
     """
+    settings = graph.settings if settings is None else settings
     splats = graph.splats_at(times_s, settings.sh_degree)
     drawn = rasterize(splats, cameras, settings, backend=backend)
     image = drawn.image
@@ -54,7 +55,7 @@ def render_frame(
     graph: SceneGraph,
     recording: Recording,
     frame: RecordedFrame,
-    settings: RasterizeSettings = DEFAULT_SETTINGS,
+    settings: RasterizeSettings | None = None,
     backend: Backend = "auto",
 ) -> Rasterized:
     """A recorded picture as the scene sees it: pose refined, exposure applied, C = 1.

@@ -1,0 +1,134 @@
+"""Checkpoints: a scene bundle and all that a resumed run needs, sealed.
+
+checkpoints/step-N/scene/...      the bundle that every command takes
+checkpoints/step-N/training/...   moments, density statistics, random state, sampler, progress
+checkpoints/step-N/manifest.json  format version, sizes and SHA-256 sums
+checkpoints/latest                link to the newest
+"""
+
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+
+import safetensors
+import torch
+
+from gsrecon.errors import CheckpointError, TrainingError
+from gsrecon.scene.bundle import load_scene, scene_files, tensors_from_bytes, tensors_to_bytes
+from gsrecon.scene.sealed import disk_errors_explained, read_sealed, write_sealed
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.state import TrainState
+
+LATEST = "latest"
+_KEPT = 2
+_log = logging.getLogger(__name__)
+
+
+def save_checkpoint(state: TrainState, folder: Path) -> Path:
+    """Writes `step-N` into the folder of checkpoints, points `latest` to it and keeps the last two.
+
+    Raises:
+        TrainingError: A parameter is not finite, or the disk is full. Earlier checkpoints stay as they are.
+    """
+    for name, tensor in state.graph.parameters().items():
+        if not bool(tensor.isfinite().all()):
+            raise TrainingError(
+                f"step {state.step}: {name} is no longer finite, so no checkpoint was written; continue from "
+                f"the last one in {folder} with a lower learning rate"
+            )
+    target = folder / f"step-{state.step}"
+    write_sealed(target, _files(state))
+    with disk_errors_explained(folder):
+        _point_latest(folder, target.name)
+    for old in _numbered(folder)[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def load_checkpoint(folder: Path, pictures: int, config: TrainConfig) -> TrainState:
+    """The state of the newest whole checkpoint; damaged ones are passed over with a warning.
+
+    Args:
+        folder: The folder of checkpoints.
+        pictures: How many pictures are fitted.
+        config: Settings of the run, the same as before.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or none is whole; the message is that of the newest.
+    """
+    first_error: CheckpointError | None = None
+    for path in reversed(_numbered(folder)):
+        try:
+            return _read(path, pictures, config)
+        except CheckpointError as error:
+            first_error = first_error or error
+            _log.warning("%s; trying the checkpoint before it", error)
+    if first_error is not None:
+        raise first_error
+    raise CheckpointError(f"{folder}: there is no checkpoint to continue from; start the run without resume")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what a killed process left half written."""
+    for pattern in (".*.partial", ".*.old"):
+        for path in folder.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _files(state: TrainState) -> dict[str, bytes]:
+    counters = {
+        "step": state.step,
+        "progress": state.progress,
+        "seconds": state.seconds,
+        "squared_error": state.squared_error,
+    }
+    random = {"generator": state.generator.get_state(), **state.sampler.state()}
+    return {
+        **{f"scene/{name}": content for name, content in scene_files(state.graph).items()},
+        "training/counters.json": json.dumps(counters, indent=1).encode(),
+        "training/optimizer.safetensors": tensors_to_bytes(state.optimizer.state()),
+        "training/density.safetensors": tensors_to_bytes(state.density_state()),
+        "training/random.safetensors": tensors_to_bytes(random),
+    }
+
+
+def _read(path: Path, pictures: int, config: TrainConfig) -> TrainState:
+    files = read_sealed(path)
+    graph = load_scene(path / "scene")
+    graph.trainable()
+    try:
+        counters = json.loads(files["training/counters.json"])
+        random = tensors_from_bytes(files["training/random.safetensors"])
+        optimizer = tensors_from_bytes(files["training/optimizer.safetensors"])
+        density = tensors_from_bytes(files["training/density.safetensors"])
+        generator = torch.Generator()
+        generator.set_state(random["generator"].clone())
+        state = TrainState.start(graph, pictures, config, generator)
+        state.sampler.load_state(random)
+        state.optimizer.load_state(optimizer)
+        state.load_density_state(density)
+        state.step = counters["step"]
+        state.progress = counters["progress"]
+        state.seconds = counters["seconds"]
+        state.squared_error = counters["squared_error"]
+    except (KeyError, ValueError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: the training state does not fit this gsrecon ({error!r}); use the gsrecon that wrote it"
+        ) from error
+    return state
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """Checkpoints in the order of their steps."""
+    found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _point_latest(folder: Path, name: str) -> None:
+    """Moves the link in one stroke."""
+    aside = folder / f".{LATEST}.{os.getpid()}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(name)
+    os.replace(aside, folder / LATEST)

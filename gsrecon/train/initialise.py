@@ -1,0 +1,223 @@
+"""The scene at the start of a run: lidar points, points beyond the lidar, a sky, no corrections yet."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
+from gsrecon.data.projection import project
+from gsrecon.errors import DatasetError
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
+from gsrecon.geometry.camera import Cameras
+from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.scene.appearance import Appearance
+from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.rays import directions_in_cam
+from gsrecon.scene.sky import Sky
+from gsrecon.scene.static import StaticGroup
+from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.split import Split
+from gsrecon.train.views import View, Views
+
+Colored = tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]
+"""Points in world [m] and their colours in [0, 1]."""
+
+_LIDAR_REACH_PX = 4
+"""Pixels farther than this from any lidar point are beyond the lidar."""
+
+
+def start_scene(split: Split, views: Views, config: TrainConfig, generator: torch.Generator) -> SceneGraph:
+    """A scene with trainable parameters, ready for the first step.
+
+    Raises:
+        DatasetError: There is no point to start from, or a picture or sweep is damaged.
+    """
+    log = split.log
+    settings = RasterizeSettings(mode=config.mode, near_plane=config.near_plane)
+    graph = SceneGraph(recording=split.recording(), settings=settings)
+    graph.add(StaticGroup("background", _background(split, views, config, generator)))
+    if config.sky_resolution > 0:
+        graph.add(Sky.plain(config.sky_resolution, _upper_color(views)))
+    if config.appearance:
+        times = {
+            name: [log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
+            for name in log.cameras
+        }
+        graph.add(Appearance({name: of_camera for name, of_camera in times.items() if of_camera}))
+    if config.camera_refinement:
+        mountings = {name: torch.from_numpy(camera.ego_from_cam) for name, camera in log.cameras.items()}
+        graph.add(CameraRefinement(mountings, _rig_times(split)))
+    graph.trainable()
+    return graph
+
+
+def _background(split: Split, views: Views, config: TrainConfig, generator: torch.Generator) -> Gaussians:
+    initial = config.initial
+    points, colors = lidar_points(split, views, initial, generator)
+    far_points, far_colors = points_beyond_lidar(views, split.log, initial, generator)
+    points, colors = torch.cat([points, far_points]), torch.cat([colors, far_colors])
+    if len(points) < 2:
+        raise DatasetError(
+            f"{split.log.name}: there is nothing to start from, neither lidar points that a picture sees nor "
+            "points beyond the lidar; set initial.beyond-lidar above 0"
+        )
+    return gaussians_from_points(
+        points, colors, InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
+    )
+
+
+def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: torch.Generator) -> Colored:
+    """Lidar points of all usable sweeps, coloured by the picture nearest in time that sees them.
+
+    One point a voxel is kept; voxels grow with the distance to the nearest camera, so that the points are
+    about evenly spread over the pictures.
+    """
+    log = split.log
+    numbers = {(frame.camera, frame.index): number for number, frame in enumerate(split.fitted)}
+    points, colors = [torch.zeros(0, 3)], [torch.zeros(0, 3)]
+    for sweep in log.sweeps if initial.lidar > 0 else ():
+        in_lidar = log.points(sweep).astype(np.float64)
+        in_world = in_lidar @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
+        seen = np.zeros(len(in_world), dtype=bool)
+        rgb = np.zeros((len(in_world), 3), dtype=np.float32)
+        for frame in _frames_at(split, sweep, initial.largest_gap_ms):
+            view = views[numbers[frame.camera, frame.index]]
+            visible, color = _colors_in(log, frame, view, in_world)
+            rgb[visible & ~seen] = color[visible & ~seen]
+            seen |= visible
+        points.append(torch.from_numpy(in_world[seen]).float())
+        colors.append(torch.from_numpy(rgb[seen]))
+    joined, joined_colors = torch.cat(points), torch.cat(colors)
+    kept = _thinned(joined, _camera_centres(split), initial)
+    if len(kept) > initial.lidar:
+        kept = kept[torch.randperm(len(kept), generator=generator)[: initial.lidar].sort().values]
+    return joined[kept], joined_colors[kept]
+
+
+def points_beyond_lidar(
+    views: Views, log: DrivingLog, initial: InitialPoints, generator: torch.Generator
+) -> Colored:
+    """Points on rays of pixels without lidar nearby, at depths spread evenly in the logarithm.
+
+    Training finds out which of them stand where something is; the others fade.
+    """
+    per_view = -(-initial.beyond_lidar // max(1, len(views)))
+    points, colors = [torch.zeros(0, 3)], [torch.zeros(0, 3)]
+    for number in range(len(views) if initial.beyond_lidar > 0 else 0):
+        view = views[number]
+        candidates = _beyond_lidar(view).reshape(-1).nonzero()[:, 0]
+        if len(candidates) == 0:
+            continue
+        chosen = candidates[torch.randint(len(candidates), (per_view,), generator=generator)]
+        share = torch.rand(per_view, generator=generator)
+        depths = initial.nearest * (initial.farthest / initial.nearest) ** share
+        rays = directions_in_cam(_lens(log.cameras[view.frame.camera]), 0, chosen)
+        in_cam = rays / rays[:, 2:].clamp_min(0.1) * depths[:, None]
+        world_from_cam = torch.from_numpy(view.frame.world_from_cam)
+        in_world = in_cam.double() @ world_from_cam[:3, :3].T + world_from_cam[:3, 3]
+        points.append(in_world.float())
+        colors.append(view.image.reshape(-1, 3)[chosen].float() / 255)
+    joined, joined_colors = torch.cat(points), torch.cat(colors)
+    return joined[: initial.beyond_lidar], joined_colors[: initial.beyond_lidar]
+
+
+def _beyond_lidar(view: View) -> Bool[Tensor, "H W"]:
+    """Pixels that count, are not known to be sky, and have no lidar point near them."""
+    height, width = view.image.shape[:2]
+    hits = torch.zeros(height * width)
+    hits[view.depth_pixels] = 1
+    size = 2 * _LIDAR_REACH_PX + 1
+    near = torch.nn.functional.max_pool2d(
+        hits.reshape(1, height, width), size, stride=1, padding=_LIDAR_REACH_PX
+    )[0]
+    beyond = near == 0
+    if view.counts is not None:
+        beyond &= view.counts
+    if view.sky is not None:
+        beyond &= ~view.sky
+    return beyond
+
+
+def _frames_at(split: Split, sweep: LidarSweep, largest_gap_ms: float) -> list[CameraFrame]:
+    """The fitted picture of each camera that is nearest in time to a sweep, the nearest first."""
+    nearest: dict[str, tuple[int, CameraFrame]] = {}
+    for frame in split.fitted:
+        gap = abs(frame.timestamp_us - sweep.timestamp_us)
+        if gap <= 1000 * largest_gap_ms and (frame.camera not in nearest or gap < nearest[frame.camera][0]):
+            nearest[frame.camera] = (gap, frame)
+    return [frame for _, frame in sorted(nearest.values(), key=lambda pair: pair[0])]
+
+
+def _colors_in(
+    log: DrivingLog, frame: CameraFrame, view: View, in_world: Float64[np.ndarray, "N 3"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which points lie on a pixel that counts, and its colour."""
+    camera = log.cameras[frame.camera]
+    cam_from_world = np.linalg.inv(frame.world_from_cam)
+    in_cam = in_world @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
+    in_front = in_cam[:, 2] > 0.1
+    pixels = np.full((len(in_cam), 2), -1.0)
+    pixels[in_front] = project(in_cam[in_front], camera.K, camera.model, camera.distortion)
+    visible = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(axis=1)
+    column, row = pixels[visible].astype(np.int64).T
+    color = np.zeros((len(in_cam), 3), dtype=np.float32)
+    color[visible] = view.image.numpy()[row, column] / np.float32(255)
+    if view.counts is not None:
+        visible[visible] = view.counts.numpy()[row, column]
+    return visible, color
+
+
+def _thinned(
+    points: Float[Tensor, "N 3"], centres: Float[Tensor, "F 3"], initial: InitialPoints
+) -> Int64[Tensor, " M"]:
+    """Rows of one point a voxel; edges are the smallest voxel times powers of two."""
+    if len(points) == 0:
+        return torch.zeros(0, dtype=torch.int64)
+    distances = torch.cat([torch.cdist(part, centres).amin(dim=1) for part in points.split(65_536)])
+    octave = (distances * initial.voxel_angle / initial.smallest_voxel).log2().round().clamp(0, 12)
+    kept = []
+    for level in octave.unique().tolist():
+        rows = (octave == level).nonzero()[:, 0]
+        kept.append(rows[thin_by_voxels(points[rows], initial.smallest_voxel * 2**level)])
+    return torch.cat(kept).sort().values
+
+
+def _camera_centres(split: Split) -> Float[Tensor, "F 3"]:
+    return torch.stack([torch.from_numpy(frame.world_from_cam[:3, 3]) for frame in split.fitted]).float()
+
+
+def _upper_color(views: Views) -> Float[Tensor, " 3"]:
+    """A first guess of the sky: the mean of known sky pixels, else of the bright ones in the top rows."""
+    colors = []
+    for number in range(0, len(views), max(1, len(views) // 8)):
+        view = views[number]
+        pixels = view.image[: max(1, len(view.image) // 10)].reshape(-1, 3).float() / 255
+        if view.sky is not None and bool(view.sky.any()):
+            pixels = view.image[view.sky].float() / 255
+        brightness = pixels.mean(dim=1)
+        colors.append(pixels[brightness >= brightness.median()].mean(dim=0))
+    return torch.stack(colors).mean(dim=0)
+
+
+def _rig_times(split: Split) -> list[float]:
+    """Times of the rig's frames: those of the camera with the most fitted pictures."""
+    by_camera = [
+        [split.log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
+        for name in split.log.cameras
+    ]
+    return max(by_camera, key=len)
+
+
+def _lens(camera: Camera) -> Cameras:
+    """A camera at the origin of its own axes."""
+    return Cameras(
+        viewmats=torch.eye(4)[None],
+        Ks=torch.from_numpy(camera.K).float()[None],
+        width=camera.width,
+        height=camera.height,
+        model=camera.model,
+        distortion=None if camera.distortion is None else torch.tensor([camera.distortion]),
+    )

@@ -1,0 +1,213 @@
+"""Training: fits a scene to the pictures of a drive."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from gsrecon.data.log import DrivingLog
+from gsrecon.data.spec import SceneSpec
+from gsrecon.errors import TrainingError
+from gsrecon.gaussians.schedule import Rounds
+from gsrecon.ops.settings import RasterInfo
+from gsrecon.scene.render import render_frame
+from gsrecon.train.checkpoint import load_checkpoint, save_checkpoint
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.held_out import score_held_out
+from gsrecon.train.initialise import start_scene
+from gsrecon.train.losses import depth_loss, picture_loss, regularisers
+from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
+from gsrecon.train.progress import Observer, Progress, TrainResult
+from gsrecon.train.run_folder import RunFolder
+from gsrecon.train.split import Split
+from gsrecon.train.state import TrainState
+from gsrecon.train.stopping import stop_on_signals
+from gsrecon.train.stopwatch import Stopwatch
+from gsrecon.train.views import View, Views
+
+
+def train(
+    log: DrivingLog,
+    spec: SceneSpec,
+    config: TrainConfig,
+    run_dir: Path,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+) -> TrainResult:
+    """Fits a scene to a drive and leaves it in the run's folder.
+
+    Ctrl-C and SIGTERM end the run after a last checkpoint; it can be resumed, as can a run that was killed.
+
+    Args:
+        log: The drive.
+        spec: Names the held-out frames and whether moving objects are masked.
+        config: All settings.
+        run_dir: Folder of the run.
+        observers: Told about every step.
+        resume: Continue the run in the folder from its last checkpoint.
+
+    Raises:
+        TrainingError: The loss is not finite, the disk is full, or there is a run in the folder already.
+        CheckpointError: There is nothing to resume, or it does not fit.
+        DatasetError: A picture, mask or sweep is missing or damaged.
+    """
+    run = RunFolder(run_dir)
+    run.check_same(config) if resume else run.begin(config, spec)
+    split = Split.of(log, spec, config.initial.lidar_of_held_out)
+    views = _views(split, split.fitted, spec, config)
+    judged = _views(split, split.held_out, spec, config)
+    if resume:
+        state = load_checkpoint(run.checkpoints, len(views), config)
+    else:
+        generator = torch.Generator().manual_seed(config.seed)
+        state = TrainState.start(start_scene(split, views, config, generator), len(views), config, generator)
+    metrics = MetricsFile(run.metrics, state.step if resume else None)
+    return _run(state, views, judged, config, run, metrics, observers)
+
+
+def _run(
+    state: TrainState,
+    views: Views,
+    judged: Views,
+    config: TrainConfig,
+    run: RunFolder,
+    metrics: MetricsFile,
+    observers: Sequence[Observer],
+) -> TrainResult:
+    """Steps until the run is over or stopped, with checkpoints and evaluations on the way."""
+    checkpoints, evaluations = Rounds(count=config.checkpoints), Rounds(count=config.evaluations)
+    watch, scores = Stopwatch(), {}
+    saved_at = state.step if state.step > 0 else -1
+    with stop_on_signals() as stop:
+        while state.progress < 1 and not stop.requested:
+            before = state.progress
+            loss = fit_step(state, views, config, watch)
+            for observer in observers:
+                observer.on_step(_progress(state, loss))
+            if state.step % config.log_every == 0 or state.progress >= 1:
+                metrics.add(state.step, _row(state, loss, watch))
+            if checkpoints.due(before, state.progress):
+                saved_at = state.step
+                _tell(observers, f"checkpoint {save_checkpoint(state, run.checkpoints)}")
+            if evaluations.due(before, state.progress) and len(judged) > 0:
+                scores = score_held_out(state.graph, judged, config.backend)
+                metrics.add(state.step, {f"held_out_{name}": value for name, value in scores.items()})
+                _tell(observers, f"held-out pictures: {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.3f}")
+        if saved_at != state.step:
+            _tell(observers, f"checkpoint {save_checkpoint(state, run.checkpoints)}")
+    return TrainResult(
+        run_dir=run.path,
+        scene_dir=run.checkpoints / f"step-{state.step}" / "scene",
+        steps=state.step,
+        seconds=state.seconds,
+        gaussians=len(state.graph),
+        finished=state.progress >= 1,
+        held_out=scores,
+    )
+
+
+def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwatch) -> float:
+    """One optimiser step on one picture; gives its loss.
+
+    Raises:
+        TrainingError: The loss is not finite.
+    """
+    started = time.perf_counter()
+    watch.start()
+    graph, before = state.graph, state.progress
+    view = views[state.sampler.draw(state.generator)]
+    settings = replace(
+        graph.settings,
+        sh_degree=config.sh_degree_at(before),
+        absgrad=any(strategy.wants_screen_gradients for strategy in state.strategies.values()),
+        depth=config.weights.depth > 0 and len(view.depths) > 0,
+    )
+    watch.lap("sample")
+    assert graph.recording is not None
+    drawn = render_frame(graph, graph.recording, view.frame, settings, config.backend)
+    watch.lap("render")
+    truth = view.image.float() / 255
+    picture, squared = picture_loss(drawn.image[0], truth, view.counts, config.weights.ssim)
+    parts = regularisers(graph, drawn, view, config.weights, config.density)
+    if settings.depth and drawn.depth is not None:
+        parts["depth"] = config.weights.depth * 0.1**before * depth_loss(drawn.depth[0], view)
+    loss = picture + sum(parts.values())
+    _require_finite(loss, state, view)
+    watch.lap("loss")
+    loss.backward()
+    watch.lap("backward")
+
+    state.step += 1
+    state.seconds += time.perf_counter() - started
+    state.progress = config.progress(state.step, state.seconds)
+    state.note_error(float(squared))
+    _observe(state, drawn.info, view)
+    state.optimizer.step(before)
+    watch.lap("optimizer")
+    for node in graph.gaussian_nodes:
+        rate = state.optimizer.rate(f"{node.id}/means", before)
+        state.strategies[node.id].perturb(node.gaussians, rate, state.generator)
+    state.change_density(before, state.progress)
+    watch.lap("density")
+    return loss.item()
+
+
+def _observe(state: TrainState, info: RasterInfo, view: View) -> None:
+    """Shows every strategy the rows of its node."""
+    gradients = None
+    if info.absgrad_probe is not None and info.absgrad_probe.grad is not None:
+        height, width = view.image.shape[:2]
+        gradients = info.absgrad_probe.grad * torch.tensor([0.5 * width, 0.5 * height])
+    for node_id, rows in state.graph.rows().items():
+        of_node = None if gradients is None else gradients[:, rows]
+        state.strategies[node_id].observe(of_node, info.radii[:, rows])
+
+
+def _require_finite(loss: torch.Tensor, state: TrainState, view: View) -> None:
+    if not math.isfinite(loss.item()):
+        raise TrainingError(
+            f"step {state.step + 1}: the loss is {loss.item()} on picture {view.frame.index} of camera "
+            f"{view.frame.camera}; earlier checkpoints are intact, start again with a lower learning rate"
+        )
+
+
+def _views(split: Split, frames: tuple, spec: SceneSpec, config: TrainConfig) -> Views:
+    return Views(
+        split.log,
+        frames,
+        split.recording(),
+        mask_moving=spec.mask_moving,
+        dilation_px=config.mask_dilation_px,
+        largest_gap_us=round(1000 * config.initial.largest_gap_ms),
+    )
+
+
+def _progress(state: TrainState, loss: float) -> Progress:
+    return Progress(
+        step=state.step,
+        fraction=state.progress,
+        seconds=state.seconds,
+        psnr=state.psnr,
+        gaussians=len(state.graph),
+        loss=loss,
+    )
+
+
+def _row(state: TrainState, loss: float, watch: Stopwatch) -> dict[str, float | int]:
+    return {
+        "seconds": round(state.seconds, 3),
+        "progress": round(state.progress, 6),
+        "loss": loss,
+        "psnr": state.psnr,
+        "gaussians": len(state.graph),
+        "peak_memory_bytes": peak_memory_bytes(),
+        **{f"ms_{stage}": round(1000 * seconds, 3) for stage, seconds in watch.means().items()},
+    }
+
+
+def _tell(observers: Sequence[Observer], message: str) -> None:
+    for observer in observers:
+        observer.on_event(message)

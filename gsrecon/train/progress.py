@@ -1,0 +1,56 @@
+"""What a running training tells those who watch it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is after a step."""
+
+    step: int
+    """Steps done."""
+    fraction: float
+    """Share of the run that is over, by steps or by time."""
+    seconds: float
+    """Time spent in training, over all resumes [s]."""
+    psnr: float
+    """Of the training pictures, smoothed over the last hundred or so [dB]."""
+    gaussians: int
+    loss: float
+    """Of this step."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimate of the time that is still to come [s]."""
+        return self.seconds * (1 - self.fraction) / max(self.fraction, 1e-9)
+
+
+class Observer(Protocol):
+    """Someone who watches a run; every method may do nothing."""
+
+    def on_step(self, progress: Progress) -> None:
+        """After every step."""
+        ...
+
+    def on_event(self, message: str) -> None:
+        """On rare events (a checkpoint, an evaluation, a stop), as a short sentence."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended."""
+
+    run_dir: Path
+    scene_dir: Path
+    """The scene bundle of the last checkpoint."""
+    steps: int
+    seconds: float
+    """Time spent in training, over all resumes [s]."""
+    gaussians: int
+    finished: bool
+    """False when the run was stopped by Ctrl-C or a termination signal; it can be resumed."""
+    held_out: dict[str, float] = field(default_factory=dict)
+    """Mean scores over the held-out pictures (`psnr`, `ssim`, `psnr/CAMERA`), when they were measured."""

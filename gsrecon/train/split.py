@@ -1,0 +1,85 @@
+"""Which frames are fitted and which are held out to judge the result."""
+
+from dataclasses import dataclass, replace
+
+from gsrecon.data.log import CameraFrame, DrivingLog, LidarSweep
+from gsrecon.data.spec import SceneSpec
+from gsrecon.errors import DatasetError
+from gsrecon.scene.recording import RecordedCamera, RecordedFrame, Recording
+
+
+@dataclass(frozen=True)
+class Split:
+    """A drive cut into fitted and held-out frames, by their index, for all cameras alike."""
+
+    log: DrivingLog
+    """The drive; its sweeps are those that may be used."""
+    fitted: tuple[CameraFrame, ...]
+    held_out: tuple[CameraFrame, ...]
+
+    @staticmethod
+    def of(log: DrivingLog, spec: SceneSpec, lidar_of_held_out: bool = False) -> "Split":
+        """Cuts a drive as its spec says.
+
+        Args:
+            log: The drive.
+            spec: Names the held-out frames.
+            lidar_of_held_out: Keep sweeps whose nearest picture in time is held out.
+
+        Raises:
+            DatasetError: No frame is left to fit.
+        """
+        fitted, held_out = spec.train_frames(log), spec.test_frames(log)
+        if not fitted:
+            raise DatasetError(
+                f"{log.name}: no frame is left to fit ({len(log.frames)} frames, all held out); change the "
+                "scene spec's test split or its frame range"
+            )
+        if not lidar_of_held_out and held_out:
+            log = replace(log, sweeps=_sweeps_of(log, {frame.index for frame in held_out}))
+        return Split(log, fitted, held_out)
+
+    def recording(self) -> Recording:
+        """What the scene will remember of the drive."""
+        log = self.log
+        cameras = {
+            name: RecordedCamera(
+                name=name,
+                K=camera.K,
+                width=camera.width,
+                height=camera.height,
+                ego_from_cam=camera.ego_from_cam,
+                model=camera.model,
+                distortion=camera.distortion,
+            )
+            for name, camera in log.cameras.items()
+        }
+        hidden = {id(frame) for frame in self.held_out}
+        frames = tuple(
+            RecordedFrame(
+                camera=frame.camera,
+                index=frame.index,
+                timestamp_us=frame.timestamp_us,
+                world_from_cam=frame.world_from_cam,
+                held_out=id(frame) in hidden,
+            )
+            for frame in log.frames
+        )
+        return Recording(log.name, log.source, log.start_us, log.source_from_world, cameras, frames)
+
+
+def recorded(recording: Recording, frame: CameraFrame) -> RecordedFrame:
+    """A frame's place in the recording."""
+    return next(
+        known for known in recording.frames if (known.camera, known.index) == (frame.camera, frame.index)
+    )
+
+
+def _sweeps_of(log: DrivingLog, held_out: set[int]) -> tuple[LidarSweep, ...]:
+    """Sweeps whose nearest picture in time is fitted."""
+    return tuple(
+        sweep
+        for sweep in log.sweeps
+        if min(log.frames, key=lambda frame: abs(frame.timestamp_us - sweep.timestamp_us)).index
+        not in held_out
+    )

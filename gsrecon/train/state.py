@@ -1,0 +1,109 @@
+"""Everything that changes while a run goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gsrecon.gaussians.density import DensityStrategy, start_strategy
+from gsrecon.gaussians.resample import Resample
+from gsrecon.scene.appearance import Appearance
+from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.node import GaussianNode
+from gsrecon.scene.sky import Sky
+from gsrecon.train.config import Rate, TrainConfig
+from gsrecon.train.optim import Optimizer
+from gsrecon.train.sampler import Sampler
+
+_SMOOTHING = 0.98
+
+
+@dataclass
+class TrainState:
+    """A run between two steps."""
+
+    graph: SceneGraph
+    optimizer: Optimizer
+    strategies: dict[str, DensityStrategy]
+    """By the id of the node whose Gaussians they change."""
+    sampler: Sampler
+    generator: torch.Generator
+    step: int = 0
+    progress: float = 0.0
+    """Fraction of the run that is over."""
+    seconds: float = 0.0
+    """Time spent in steps [s]."""
+    squared_error: float = field(default=float("nan"))
+    """Mean squared error of the training pictures, smoothed."""
+
+    @staticmethod
+    def start(
+        graph: SceneGraph, pictures: int, config: TrainConfig, generator: torch.Generator
+    ) -> "TrainState":
+        """The state before the first step."""
+        parameters = graph.parameters()
+        rates = {name: _rate(graph, name, config) for name in parameters}
+        strategies = {
+            node.id: start_strategy(config.density, node.gaussians) for node in graph.gaussian_nodes
+        }
+        return TrainState(graph, Optimizer(parameters, rates), strategies, Sampler(pictures), generator)
+
+    @property
+    def psnr(self) -> float:
+        """Of the training pictures, smoothed [dB]."""
+        if not self.squared_error > 0:
+            return float("nan")
+        return float(-10 * torch.tensor(self.squared_error, dtype=torch.float64).log10())
+
+    def note_error(self, squared_error: float) -> None:
+        """Takes a picture's mean squared error into the smoothed one."""
+        started = self.squared_error == self.squared_error
+        keep = _SMOOTHING if started else 0.0
+        self.squared_error = keep * (self.squared_error if started else 0.0) + (1 - keep) * squared_error
+
+    def change_density(self, before: float, now: float) -> None:
+        """Lets every strategy change its node's Gaussians, and all that is kept with them."""
+        for node in self.graph.gaussian_nodes:
+            strategy = self.strategies[node.id]
+            change = strategy.change(node.gaussians, before, now, self.generator)
+            if change is not None:
+                self.apply(node, strategy, change)
+
+    def apply(self, node: GaussianNode, strategy: DensityStrategy, change: Resample) -> None:
+        """Applies one change alike to parameters, optimiser moments and statistics."""
+        node.gaussians = node.gaussians.resampled(change)
+        named = {f"{node.id}/{name}": tensor for name, tensor in node.gaussians.named().items()}
+        self.optimizer.resample(named, change)
+        strategy.apply(change)
+
+    def density_state(self) -> dict[str, Tensor]:
+        """Statistics of all strategies, as `node id/name`."""
+        return {
+            f"{node_id}/{name}": tensor
+            for node_id, strategy in self.strategies.items()
+            for name, tensor in strategy.state().items()
+        }
+
+    def load_density_state(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up stored statistics."""
+        for node_id, strategy in self.strategies.items():
+            prefix = f"{node_id}/"
+            strategy.load_state(
+                {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
+            )
+
+
+def _rate(graph: SceneGraph, name: str, config: TrainConfig) -> Rate:
+    """Learning rate of a parameter, by its node's kind and its own name."""
+    node_id, _, parameter = name.rpartition("/")
+    node = graph[node_id]
+    if isinstance(node, Sky):
+        return config.rates.sky
+    if isinstance(node, Appearance):
+        return config.rates.appearance
+    if isinstance(node, CameraRefinement):
+        rotates = parameter.endswith("rotations")
+        return config.rates.camera_rotations if rotates else config.rates.camera_translations
+    return getattr(config.rates, parameter)

@@ -1,0 +1,133 @@
+"""The pictures that are fitted, with what else is known about their pixels."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
+
+from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.scene.recording import RecordedFrame, Recording
+from gsrecon.train.split import recorded
+
+_OCCLUDED_RATIO = 1.15
+"""A lidar point is behind something when a point in the neighbouring pixels is nearer by this factor."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One fitted picture."""
+
+    frame: RecordedFrame
+    image: UInt8[Tensor, "H W 3"]
+    counts: Bool[Tensor, "H W"] | None
+    """Pixels that enter the loss; None: all of them."""
+    sky: Bool[Tensor, "H W"] | None
+    """Pixels known to be sky."""
+    depth_pixels: Int64[Tensor, " M"]
+    """Flat indices into [H, W] of pixels with a lidar point."""
+    depths: Float[Tensor, " M"]
+    """Depths along z there [m]."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory it takes."""
+        tensors = (self.image, self.counts, self.sky, self.depth_pixels, self.depths)
+        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
+class Views:
+    """Fitted pictures by number, read on demand; the latest are kept in memory up to a limit."""
+
+    def __init__(
+        self,
+        log: DrivingLog,
+        frames: tuple[CameraFrame, ...],
+        recording: Recording,
+        mask_moving: bool,
+        dilation_px: int = 2,
+        largest_gap_us: int = 60_000,
+        limit_bytes: int = 512 * 2**20,
+    ) -> None:
+        self._log = log
+        self._frames = frames
+        self._recording = recording
+        self._mask_moving = mask_moving
+        self._dilation_px = dilation_px
+        self._largest_gap_us = largest_gap_us
+        self._limit_bytes = limit_bytes
+        self._kept: OrderedDict[int, View] = OrderedDict()
+        self._kept_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, number: int) -> View:
+        """The view of a number.
+
+        Raises:
+            DatasetError: Its picture, mask or lidar sweep is missing or damaged.
+        """
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        view = self._read(self._frames[number])
+        self._kept[number] = view
+        self._kept_bytes += view.size_bytes
+        while self._kept_bytes > self._limit_bytes and len(self._kept) > 1:
+            self._kept_bytes -= self._kept.popitem(last=False)[1].size_bytes
+        return view
+
+    def _read(self, frame: CameraFrame) -> View:
+        sky = self._log.mask(frame, "sky")
+        counts = counted_pixels(self._log, frame, self._mask_moving, self._dilation_px)
+        pixels, depths = self._depth(frame)
+        return View(
+            frame=recorded(self._recording, frame),
+            image=torch.from_numpy(self._log.image(frame)),
+            counts=None if bool(counts.all()) else counts,
+            sky=None if sky is None else torch.from_numpy(sky),
+            depth_pixels=pixels,
+            depths=depths,
+        )
+
+    def _depth(self, frame: CameraFrame) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
+        camera = self._log.cameras[frame.camera]
+        places, depths = self._log.depth_points(frame, self._largest_gap_us)
+        column, row = np.floor(places[:, 0]).astype(np.int64), np.floor(places[:, 1]).astype(np.int64)
+        inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height) & (depths > 0)
+        flat = torch.from_numpy(row[inside] * camera.width + column[inside])
+        return seen_from_here(flat, torch.from_numpy(depths[inside]), camera.width, camera.height)
+
+
+def counted_pixels(
+    log: DrivingLog, frame: CameraFrame, mask_moving: bool, dilation_px: int
+) -> Bool[Tensor, "H W"]:
+    """Pixels that enter losses and scores: no ego or ignored ones, nor moving objects if they are masked."""
+    counts = torch.from_numpy(log.valid(frame).copy())
+    moving = log.mask(frame, "moving") if mask_moving else None
+    if moving is not None:
+        counts &= ~dilated(torch.from_numpy(moving), dilation_px)
+    return counts
+
+
+def dilated(mask: Bool[Tensor, "H W"], pixels: int) -> Bool[Tensor, "H W"]:
+    """The mask grown by some pixels in every direction."""
+    size = 2 * pixels + 1
+    return torch.nn.functional.max_pool2d(mask[None].float(), size, stride=1, padding=pixels)[0] > 0
+
+
+def seen_from_here(
+    pixels: Int64[Tensor, " M"], depths: Float[Tensor, " M"], width: int, height: int
+) -> tuple[Int64[Tensor, " K"], Float[Tensor, " K"]]:
+    """One lidar point a pixel, the nearest, without those that lie behind their neighbours.
+
+    The lidar sits elsewhere than the camera and sees behind things that hide its points from the camera.
+    """
+    nearest = torch.full((height * width,), torch.inf)
+    nearest.scatter_reduce_(0, pixels, depths, reduce="amin")
+    around = -torch.nn.functional.max_pool2d(-nearest.reshape(1, height, width), 5, stride=1, padding=2)
+    kept = (nearest.isfinite() & (nearest <= _OCCLUDED_RATIO * around.reshape(-1))).nonzero()[:, 0]
+    return kept, nearest[kept]
