@@ -13,7 +13,6 @@ from gsrecon.data.kitti_calibration import (
     CalibrationFile,
     nearest_rotation,
     picture_size,
-    pixel_centre_of,
     split_projection,
 )
 from gsrecon.data.kitti_odometry import read_kitti_odometry as read_kitti_odometry
@@ -79,8 +78,8 @@ def read_kitti_raw(path: Path | str) -> DrivingLog:
         source_from_world=ego.source_from_world,
         convention=(
             "KITTI raw: source is the Mercator plane of the development kit (x east, y north, z up), ego the "
-            "inertial unit; calibration counts pixel centres at integers of the published size, so "
-            f"{pixel_centre_of(next(iter(rig.values())).width):.3f} px was added to cx and cy; poses are "
+            "inertial unit; calibration counts pixel centres at integers, so 0.5 px were added to cx and cy; "
+            "poses are "
             + ("interpolated to each picture's time." if own_clock else "of the packet of the same number.")
         ),
         licence=_LICENCE,
@@ -115,7 +114,7 @@ class _Calibration:
                 f"pictures or scale S_rect_{number} and P_rect_{number} with them"
             )
         P = self.cam_to_cam.numbers(f"P_rect_{number}", 12).reshape(3, 4)
-        K, cam_from_rectified = split_projection(P, pixel_centre_of(width))
+        K, cam_from_rectified = split_projection(P)
         ego_from_cam = self.ego_from_rectified @ np.linalg.inv(cam_from_rectified)
         return Camera(name, K, width, height, ego_from_cam)
 

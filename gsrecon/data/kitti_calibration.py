@@ -11,10 +11,6 @@ from PIL import Image
 
 from gsrecon.errors import DatasetError
 
-# Width of the pictures KITTI published is 1224 to 1242; anything clearly below was shrunk afterwards.
-_PUBLISHED_WIDTH = 1242
-_SMALLEST_PUBLISHED_WIDTH = 1200
-
 
 class CalibrationFile:
     """The numbers of one calibration file by the name in front of the colon."""
@@ -66,28 +62,18 @@ class CalibrationFile:
 
 
 def split_projection(
-    P: Float64[np.ndarray, "3 4"], pixel_centre: float = 0.5
+    P: Float64[np.ndarray, "3 4"],
 ) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "4 4"]]:
-    """Intrinsics and `cam_from_rectified` of a projection P = K [I | t].
+    """Intrinsics (pixel centres at +0.5) and `cam_from_rectified` of a projection P = K [I | t].
 
     Args:
-        P: Projects points in the rectified reference camera, the picture's first pixel centre at 0.
-        pixel_centre: Where that first pixel centre lies inside; added to cx and cy.
+        P: Projects points in the rectified reference camera; KITTI counts pixel centres at integers.
     """
     K = P[:, :3].copy()
     cam_from_rectified = np.eye(4)
-    cam_from_rectified[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
-    K[:2, 2] += pixel_centre
+    cam_from_rectified[:3, 3] = np.linalg.solve(K, P[:, 3])
+    K[:2, 2] += 0.5
     return K, cam_from_rectified
-
-
-def pixel_centre_of(width: int) -> float:
-    """What to add to cx and cy of a KITTI calibration for pictures of this width.
-
-    KITTI counts pixel centres at integers: 0.5 for pictures as published. Where pictures were shrunk
-    and the calibration multiplied, the half pixel was of the published size and shrinks with it.
-    """
-    return 0.5 if width >= _SMALLEST_PUBLISHED_WIDTH else 0.5 * width / _PUBLISHED_WIDTH
 
 
 def picture_size(path: Path) -> tuple[int, int]:

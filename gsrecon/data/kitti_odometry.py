@@ -8,7 +8,6 @@ from jaxtyping import Float64, Int64
 from gsrecon.data.kitti_calibration import (
     nearest_rotation,
     picture_size,
-    pixel_centre_of,
     split_projection,
 )
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
@@ -74,7 +73,7 @@ def read_kitti_odometry(path: Path | str) -> DrivingLog:
     for name, pictures in recordings.items():
         width, height = picture_size(next(iter(pictures.values())))
         P = _projection(projections, _CAMERA_NUMBERS.get(name, 0), sequence / "calib.txt")
-        K, cam_from_cam0 = split_projection(P, pixel_centre_of(width))
+        K, cam_from_cam0 = split_projection(P)
         ego_from_cam = _UPRIGHT_FROM_CAM_AXES @ np.linalg.inv(cam_from_cam0)
         rig[name] = Camera(name, K, width, height, ego_from_cam)
         frames += [
@@ -93,8 +92,7 @@ def read_kitti_odometry(path: Path | str) -> DrivingLog:
         convention=(
             "KITTI odometry: source is the first picture's camera frame (x right, y down, z forward), turned "
             "upright into x forward, y left, z up; ego sits in camera 0; calibration counts pixel centres at "
-            f"integers, so {pixel_centre_of(next(iter(rig.values())).width):.3f} px was added to cx and cy; "
-            f"{clock}."
+            f"integers, so 0.5 px were added to cx and cy; {clock}."
         ),
         licence="KITTI, CC BY-NC-SA 3.0: non-commercial",
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from gsrecon.data.ply_points import read_ply_points
 from gsrecon.errors import DatasetError
 
 _REMEDY = "copy the file again from its source or leave the sweep out"
@@ -46,7 +47,7 @@ def _decode(source: Path | np.ndarray) -> Float32[np.ndarray, "N 3"]:
         except (OSError, ValueError, EOFError) as error:
             raise DatasetError(f"{source}: the lidar sweep cannot be read ({error}); {_REMEDY}") from error
     if source.suffix == ".ply":
-        return _read_ply(source)
+        return read_ply_points(source)
     raise DatasetError(
         f"{source}: unknown kind {source.suffix!r} of lidar sweep; save it as .npy, .ply or KITTI's .bin"
     )
@@ -60,16 +61,6 @@ def _read_floats(path: Path, columns: int) -> Float32[np.ndarray, "N 3"]:
             f"({columns} float32 a point); {_REMEDY}"
         )
     return np.frombuffer(raw, dtype="<f4").reshape(-1, columns)[:, :3].astype(np.float32)
-
-
-def _read_ply(path: Path) -> Float32[np.ndarray, "N 3"]:
-    from plyfile import PlyData, PlyParseError
-
-    try:
-        vertices = PlyData.read(str(path))["vertex"]
-        return np.stack([np.asarray(vertices[axis], dtype=np.float32) for axis in "xyz"], axis=1)
-    except (OSError, ValueError, KeyError, PlyParseError) as error:
-        raise DatasetError(f"{path}: the lidar sweep cannot be read ({error}); {_REMEDY}") from error
 
 
 def _first_three_columns(array: np.ndarray, name: str) -> Float32[np.ndarray, "N 3"]:

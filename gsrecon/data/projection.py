@@ -27,3 +27,33 @@ def project(
         per_metre = radius / np.maximum(across, 1e-12)
         rays = np.stack([x * per_metre, y * per_metre], axis=1)
     return rays @ K[:2, :2].T + K[:2, 2]
+
+
+def unproject(
+    pixels: Float[np.ndarray, "N 2"],
+    K: Float64[np.ndarray, "3 3"],
+    model: CameraModel = "pinhole",
+    distortion: tuple[float, float, float, float] | None = None,
+) -> Float64[np.ndarray, "N 3"]:
+    """Unit rays in the camera of pixels (pixel centres at +0.5)."""
+    rays = np.linalg.solve(K, np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1).T).T
+    if model == "fisheye":
+        radius = np.hypot(rays[:, 0], rays[:, 1])
+        angle = _angle_of_radius(radius, distortion or (0.0, 0.0, 0.0, 0.0))
+        across = np.sin(angle) / np.maximum(radius, 1e-12)
+        rays = np.stack([rays[:, 0] * across, rays[:, 1] * across, np.cos(angle)], axis=1)
+    return rays / np.linalg.norm(rays, axis=1, keepdims=True)
+
+
+def _angle_of_radius(
+    radius: Float64[np.ndarray, " N"], distortion: tuple[float, float, float, float]
+) -> Float64[np.ndarray, " N"]:
+    """Newton's method on the lens polynomial, from the equidistant lens."""
+    k1, k2, k3, k4 = distortion
+    angle = radius.copy()
+    for _ in range(10):
+        s = angle * angle
+        value = angle * (1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))) - radius
+        slope = 1 + s * (3 * k1 + s * (5 * k2 + s * (7 * k3 + s * 9 * k4)))
+        angle = np.clip(angle - value / np.maximum(slope, 1e-3), 0.0, np.pi)
+    return angle

@@ -101,8 +101,10 @@ def inverse(motions: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]
 
 
 def interpolate(
-    start: Float[Tensor, "*batch 4 4"], end: Float[Tensor, "*batch 4 4"], t: Float[Tensor, "*batch"] | float
-) -> Float[Tensor, "*batch 4 4"]:
+    start: Float[Tensor, "*#batch 4 4"],
+    end: Float[Tensor, "*#batch 4 4"],
+    t: Float[Tensor, "*#batch"] | float,
+) -> Float[Tensor, "*moved 4 4"]:
     """The motion a fraction t of the way: rotation on the shortest arc (slerp), translation on the line.
 
     t outside [0, 1] extrapolates. Rotation and translation are kept apart, so that an even drive on a
