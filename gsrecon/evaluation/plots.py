@@ -17,8 +17,8 @@ class Line:
     """One line of a plot; pairs without a value are left out."""
 
     label: str
-    x: Sequence[float]
-    y: Sequence[float]
+    x: Sequence[float | int]
+    y: Sequence[float | int]
     smooth: bool = False
     """Draw the values faintly and their running mean on top, for noisy ones."""
 
@@ -71,7 +71,7 @@ def line_plot(title: str, x_label: str, y_label: str, lines: Sequence[Line], log
     return svg[svg.index("<svg") :].replace(_INK, "currentColor").replace("<svg ", '<svg role="img" ', 1)
 
 
-def _running_mean(values: Sequence[float]) -> list[float]:
+def _running_mean(values: Sequence[float | int]) -> list[float]:
     """Exponential mean over about a thirtieth of the values, started without bias."""
     keep = 1 - min(1.0, 30 / len(values))
     keep = max(keep, 0.8)
