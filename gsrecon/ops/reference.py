@@ -113,11 +113,11 @@ def colors_seen(
             "splats: expected either sh0 or colors, got " + ("none" if splats.sh0 is None else "both")
         )
     if splats.colors is not None:
-        return splats.colors.expand(len(directions), -1, -1)
+        return splats.colors.expand_as(directions)
     assert splats.sh0 is not None
     if sh_degree is None:
         held = 0 if splats.sh_rest is None else splats.sh_rest.shape[-2]
         degree = round((held + 1) ** 0.5) - 1
     else:
         degree = sh_degree
-    return (eval_sh(splats.sh0, splats.sh_rest, directions, degree) + 0.5).clamp_min(0)
+    return (eval_sh(splats.sh0, splats.sh_rest, directions, degree) + 0.5).clamp_min(0).expand_as(directions)

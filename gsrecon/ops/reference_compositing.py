@@ -160,12 +160,12 @@ def _composite_pixels(
     weights = alphas * before
     transmittance = (1 - alphas).prod(dim=1)
     with torch.no_grad():
-        ids = _strongest_object(weights, transmittance, objects)
+        ids = strongest_object(weights, transmittance, objects)
         median = (where((before > 0.5) & (after <= 0.5), 1.0, 0.0).to(values) * values[:, 3]).sum(dim=1)
     return weights @ values, transmittance, ids, median
 
 
-def _strongest_object(
+def strongest_object(
     weights: Float[Tensor, "P G"], transmittance: Float[Tensor, " P"], objects: Int[Tensor, " G"]
 ) -> Int32[Tensor, " P"]:
     """The object whose weights sum to the most, -1 where that is less than the remaining transmittance.
