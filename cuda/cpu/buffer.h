@@ -1,0 +1,40 @@
+// Memory that is kept between frames: page faults on fresh memory cost more than the work done in it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gsrecon {
+
+// Asks the kernel for huge pages behind a large array that is about to be written for the first time.
+void prefer_huge_pages(void* data, size_t bytes);
+
+// Uninitialised storage that only grows.
+class RawBuffer {
+  public:
+    RawBuffer() = default;
+    RawBuffer(const RawBuffer&) = delete;
+    RawBuffer& operator=(const RawBuffer&) = delete;
+    ~RawBuffer();
+    // Room for `bytes`; keeps the first `keep` bytes of what was there.
+    void* reserve(size_t bytes, size_t keep = 0);
+    void* data() const { return data_; }
+
+  private:
+    void* data_ = nullptr;
+    size_t capacity_ = 0;
+};
+
+template <class T> class Buffer {
+  public:
+    T* reserve(size_t count, size_t keep = 0) {
+        return static_cast<T*>(raw_.reserve(count * sizeof(T), keep * sizeof(T)));
+    }
+    T* data() const { return static_cast<T*>(raw_.data()); }
+    T& operator[](size_t i) const { return data()[i]; }
+
+  private:
+    RawBuffer raw_;
+};
+
+}  // namespace gsrecon

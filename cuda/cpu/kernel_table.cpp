@@ -1,0 +1,15 @@
+// One table per instruction set: this file is compiled with each of them.
+#include "cpu/kernels.h"
+
+#define GSRECON_TEXT_(x) #x
+#define GSRECON_TEXT(x) GSRECON_TEXT_(x)
+
+namespace gsrecon {
+inline namespace GSRECON_ISA {
+
+extern const Kernels kernel_table;
+const Kernels kernel_table = {
+    GSRECON_TEXT(GSRECON_ISA), project, project_vjp, make_records, composite, composite_vjp, inspect};
+
+}  // namespace GSRECON_ISA
+}  // namespace gsrecon

@@ -1,0 +1,41 @@
+// What every instruction set compiles (in its own namespace), and the table through which the chosen one is called.
+#pragma once
+
+#include "cpu/binning.h"
+#include "math/real.h"
+#include "ops.h"
+
+namespace gsrecon {
+inline namespace GSRECON_ISA {
+
+void project(const ProjectInputs&, const ProjectSettings&, const Projected&);
+void project_vjp(const ProjectInputs&, const ProjectSettings&, const Projected&, const ProjectedGradients&,
+                 const ProjectInputGradients&);
+
+// Records of the visible Gaussians of one camera and the tile rows each reaches; `records` has room for all visible
+// ones.
+void make_records(const CompositeInputs&, int64_t camera, Binning&, Record* records);
+
+// Blends every tile; drops from the entries' high bits the sub-tiles where nothing was blended.
+void composite(const CompositeInputs&, const TileLists&, float* image, float* alpha);
+void composite_vjp(const CompositeInputs&, const TileLists&, const float* image, const float* alpha,
+                   const float* v_image, const float* v_alpha, const CompositeGradients&);
+// Which object weighs most in each pixel, and where the transmittance passes one half.
+void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&);
+
+}  // namespace GSRECON_ISA
+
+struct Kernels {
+    const char* name;
+    decltype(&gsrecon::project) project;
+    decltype(&gsrecon::project_vjp) project_vjp;
+    decltype(&gsrecon::make_records) make_records;
+    decltype(&gsrecon::composite) composite;
+    decltype(&gsrecon::composite_vjp) composite_vjp;
+    decltype(&gsrecon::inspect) inspect;
+};
+
+// The fastest set this processor has, or the one the environment variable GSRECON_CPU_ISA names.
+const Kernels& kernels();
+
+}  // namespace gsrecon

@@ -1,0 +1,395 @@
+// Projection of Gaussians into cameras, with spherical harmonics; and its gradient. One lane of a vector is one
+// Gaussian.
+#include <omp.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cpu/kernels.h"
+#include "cpu/simd.h"
+#include "math/blend.h"
+#include "math/gaussian.h"
+#include "math/harmonics.h"
+
+namespace gsrecon {
+inline namespace GSRECON_ISA {
+namespace {
+
+typedef float float4 __attribute__((vector_size(16)));
+constexpr int64_t kChunk = 2048;  // Gaussians a task takes; also the unit in which camera gradients are summed
+
+// cam_from_object of one (camera, object) pair, with the camera's centre in the object.
+struct RigidPose {
+    float values[15];  // R row by row, t, centre
+
+    explicit RigidPose(const float* m) {
+        for (int i = 0; i < 3; i++) {
+            for (int j = 0; j < 3; j++) values[3 * i + j] = m[4 * i + j];
+            values[9 + i] = m[4 * i + 3];
+        }
+        for (int j = 0; j < 3; j++) values[12 + j] = -(r(0, j) * t(0) + r(1, j) * t(1) + r(2, j) * t(2));
+    }
+    float r(int i, int j) const { return values[3 * i + j]; }
+    float t(int i) const { return values[9 + i]; }
+};
+
+Lens lens_of(const ProjectInputs& in, const ProjectSettings& settings, int64_t camera) {
+    const float* k = in.Ks + 9 * camera;
+    Lens lens = {k[0], k[4], k[2], k[5], (float)settings.width, (float)settings.height, {0, 0, 0, 0}};
+    if (in.distortion) std::copy_n(in.distortion + 4 * camera, 4, lens.k);
+    return lens;
+}
+
+// kLanes Gaussians, one in each lane; lanes past the end repeat the last one.
+struct Lanes {
+    int64_t first;
+    int count;
+    Vec3<vfloat> mean, scale;
+    Vec4<vfloat> quat;
+    vfloat opacity;
+    int32_t object[kLanes];
+
+    template <int width> static void gather(const float* rows, int64_t first, int count, vfloat* out) {
+        alignas(64) float columns[width][kLanes];
+        for (int l = 0; l < kLanes; l++)
+            for (int i = 0; i < width; i++) columns[i][l] = rows[(first + std::min(l, count - 1)) * width + i];
+        for (int i = 0; i < width; i++) out[i] = load(columns[i]);
+    }
+
+    Lanes(const ProjectInputs& in, int64_t begin, int64_t end)
+        : first(begin), count((int)std::min<int64_t>(kLanes, end - begin)) {
+        vfloat m[3], s[3], q[4];
+        gather<3>(in.means, first, count, m);
+        gather<3>(in.scales, first, count, s);
+        gather<4>(in.quats, first, count, q);
+        gather<1>(in.opacities, first, count, &opacity);
+        mean = {m[0], m[1], m[2]};
+        scale = {s[0], s[1], s[2]};
+        quat = {q[0], q[1], q[2], q[3]};
+        for (int l = 0; l < kLanes; l++)
+            object[l] = in.object_index ? in.object_index[first + std::min(l, count - 1)] : 0;
+    }
+};
+
+struct PoseLanes {
+    Mat3<vfloat> r;
+    Vec3<vfloat> t, centre;
+
+    PoseLanes(const RigidPose* poses, int64_t k, const int32_t* object) {
+        vfloat v[15];
+        if (k == 1) {
+            for (int i = 0; i < 15; i++) v[i] = broadcast(poses->values[i]);
+        } else {
+            alignas(64) float columns[15][kLanes];
+            for (int l = 0; l < kLanes; l++)
+                for (int i = 0; i < 15; i++) columns[i][l] = poses[object[l]].values[i];
+            for (int i = 0; i < 15; i++) v[i] = load(columns[i]);
+        }
+        r = {{v[0], v[1], v[2]}, {v[3], v[4], v[5]}, {v[6], v[7], v[8]}};
+        t = {v[9], v[10], v[11]};
+        centre = {v[12], v[13], v[14]};
+    }
+};
+
+// Everything between a Gaussian and its footprint; computed going forward, and again going backward.
+struct Geometry {
+    Vec4<vfloat> unit_quat;
+    vfloat inverse_norm;
+    Vec3<vfloat> in_cam;
+    Mat3<vfloat> rotated, axes;  // cam_from_object R(q), and with the scales
+    LensImage<vfloat> image;
+    Footprint<vfloat> print;
+    vint drawable;
+
+    Geometry(const Lanes& g, const PoseLanes& pose, const Lens& lens, const ProjectSettings& s) {
+        unit_quat = normalized(g.quat, inverse_norm);
+        in_cam = times(pose.r, g.mean) + pose.t;
+        drawable = (in_cam.z >= s.near_plane) & (in_cam.z <= s.far_plane) & (inverse_norm > 0.0f);
+        rotated = times(pose.r, rotation_matrix(unit_quat));
+        axes = scale_columns(rotated, g.scale);
+        image = s.model == LensModel::fisheye ? fisheye(lens, in_cam) : pinhole(lens, in_cam);
+        print = footprint(picture_covariance(image, axes), s.eps2d);
+        drawable &= (print.determinant > 0.0f) & (print.determinant < 3e38f);
+    }
+};
+
+// Unit directions from the camera's centre to the Gaussians, both in the object's frame.
+struct Directions {
+    vfloat inverse_length;
+    Vec3<vfloat> unit;
+
+    Directions(const Lanes& g, const PoseLanes& pose) {
+        const Vec3<vfloat> d = g.mean - pose.centre;
+        const vfloat squared = dot(d, d);
+        inverse_length = select(squared > 0.0f, 1.0f / square_root(squared), vfloat{});
+        unit = inverse_length * d;
+    }
+};
+
+float4 load4(const float* p) {
+    float4 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+// 0.5 + sum_k basis[k] sh[k], clamped at 0 from below.
+void colour_from_harmonics(const float* sh0, const float* rest, int count, const float* basis, float* rgb) {
+    float4 sum = {0.5f + basis[0] * sh0[0], 0.5f + basis[0] * sh0[1], 0.5f + basis[0] * sh0[2], 0.0f}, more = {};
+    int k = 1;  // the four-wide loads stop one coefficient short, or they would read past the row's end
+    for (; k + 2 < count; k += 2) {
+        sum += basis[k * kLanes] * load4(rest + 3 * (k - 1));
+        more += basis[(k + 1) * kLanes] * load4(rest + 3 * k);
+    }
+    for (; k < count; k++) {
+        const float* c = rest + 3 * (k - 1);
+        sum += basis[k * kLanes] * float4{c[0], c[1], c[2], 0.0f};
+    }
+    sum += more;
+    for (int i = 0; i < 3; i++) rgb[i] = std::max(0.0f, sum[i]);
+}
+
+void project_lanes(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose* poses,
+                   const Lens& lens, int64_t row, Projected out) {
+    const PoseLanes pose(poses, in.k, g.object);
+    const Geometry geo(g, pose, lens, s);
+    const vfloat opacity = s.antialiased ? g.opacity * geo.print.compensation : g.opacity;
+
+    alignas(64) float reach[kLanes], column[11][kLanes];
+    store(reach, opacity * 255.0f);
+    // How far alpha stays above its floor, in standard deviations (Radl et al. 2024, appendix B.2), as gsplat rounds
+    // it.
+    for (int l = 0; l < kLanes; l++) reach[l] = reach[l] >= 1.0f ? std::min(3.33f, sqrtf(2.0f * logf(reach[l]))) : 0.0f;
+    const vfloat extend = load(reach);
+    const vfloat rx = round_up(extend * square_root(geo.print.covariance.a));
+    const vfloat ry = round_up(extend * square_root(geo.print.covariance.c));
+    const Vec2<vfloat> m = geo.image.mean;
+    const vint visible = geo.drawable & (opacity >= kAlphaFloor) & ((rx > s.radius_clip) | (ry > s.radius_clip)) &
+                         (m.x + rx > 0.0f) & (m.x - rx < lens.width) & (m.y + ry > 0.0f) & (m.y - ry < lens.height);
+
+    const vfloat values[11] = {
+        m.x, m.y, rx, ry, geo.in_cam.z, geo.print.conic.a, geo.print.conic.b, geo.print.conic.c, opacity};
+    for (int i = 0; i < 9; i++) store(column[i], select(visible, values[i], vfloat{}));
+    for (int l = 0; l < g.count; l++) {
+        const int64_t o = row + g.first + l;
+        out.means2d[2 * o] = column[0][l];
+        out.means2d[2 * o + 1] = column[1][l];
+        out.radii[2 * o] = (int32_t)std::min(column[2][l], 1e9f);
+        out.radii[2 * o + 1] = (int32_t)std::min(column[3][l], 1e9f);
+        out.depths[o] = column[4][l];
+        for (int i = 0; i < 3; i++) out.conics[3 * o + i] = column[5 + i][l];
+        out.opacities[o] = column[8][l];
+    }
+    if (s.sh_degree < 0) return;
+
+    alignas(64) vfloat basis[kMaxHarmonics];
+    harmonics(s.sh_degree, Directions(g, pose).unit, basis);
+    const float* basis_lanes = reinterpret_cast<const float*>(basis);
+    for (int l = 0; l < g.count; l++) {
+        float* rgb = out.colors + 3 * (row + g.first + l);
+        if (visible[l])
+            colour_from_harmonics(in.sh0 + 3 * (g.first + l), in.sh_rest + 3 * in.sh_rest_count * (g.first + l),
+                                  harmonics_count(s.sh_degree), basis_lanes + l, rgb);
+        else
+            rgb[0] = rgb[1] = rgb[2] = 0.0f;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------- backward
+
+// Gradients of kLanes Gaussians, summed over the cameras.
+struct LaneGradients {
+    Vec3<vfloat> mean = {}, scale = {};
+    Vec4<vfloat> quat = {};
+    vfloat opacity = {};
+};
+
+// Gradient of cam_from_object, per object of one camera: R [9], t [3], centre [3], each summed over Gaussians.
+using PoseGradient = float[15];
+
+void add_pose_gradient(PoseGradient* sums, int64_t k, const Lanes& g, const vfloat* v) {
+    alignas(64) float lanes[15][kLanes];
+    for (int i = 0; i < 15; i++) store(lanes[i], v[i]);
+    for (int l = 0; l < g.count; l++) {
+        float* sum = sums[k == 1 ? 0 : g.object[l]];
+        for (int i = 0; i < 15; i++) sum[i] += lanes[i][l];
+    }
+}
+
+template <int width> vfloat gather_one(const float* rows, int64_t row, int count, int column) {
+    alignas(64) float lanes[kLanes] = {};
+    if (rows)
+        for (int l = 0; l < count; l++) lanes[l] = rows[(row + l) * width + column];
+    return load(lanes);
+}
+
+// Adds basis[k] v_rgb to the gradient of every coefficient and gives v_basis[k] = sh[k] . v_rgb.
+void harmonics_row_vjp(const float* rest, int count, const float* basis, const float* v_rgb, float* v_sh0,
+                       float* v_rest, float* v_basis) {
+    const float4 v = {v_rgb[0], v_rgb[1], v_rgb[2], 0.0f};
+    for (int i = 0; i < 3; i++) v_sh0[i] += basis[0] * v_rgb[i];
+    for (int k = 1; k < count; k++) {
+        const float* c = rest + 3 * (k - 1);
+        float* o = v_rest + 3 * (k - 1);
+        const float4 product = v * float4{c[0], c[1], c[2], 0.0f};
+        v_basis[k * kLanes] = product[0] + product[1] + product[2];
+        for (int i = 0; i < 3; i++) o[i] += basis[k * kLanes] * v_rgb[i];
+    }
+}
+
+void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose* poses,
+                       const Lens& lens, int64_t row, const Projected& out, const ProjectedGradients& v,
+                       LaneGradients& sum, ProjectInputGradients grads, PoseGradient* pose_sums) {
+    const int64_t o = row + g.first;
+    alignas(64) int32_t seen[kLanes] = {};
+    int any = 0;
+    for (int l = 0; l < g.count; l++) any |= seen[l] = -(out.radii[2 * (o + l)] > 0);
+    if (!any) return;
+    vint visible;
+    memcpy(&visible, seen, sizeof visible);
+
+    const PoseLanes pose(poses, in.k, g.object);
+    const Geometry geo(g, pose, lens, s);
+    const Vec2<vfloat> v_mean2d = {gather_one<2>(v.means2d, o, g.count, 0), gather_one<2>(v.means2d, o, g.count, 1)};
+    const Sym2<vfloat> v_conic = {gather_one<3>(v.conics, o, g.count, 0), gather_one<3>(v.conics, o, g.count, 1),
+                                  gather_one<3>(v.conics, o, g.count, 2)};
+    const vfloat v_depth = gather_one<1>(v.depths, o, g.count, 0),
+                 v_out_opacity = gather_one<1>(v.opacities, o, g.count, 0);
+    const auto keep = [&](vfloat x) { return select(visible, x, vfloat{}); };
+
+    vfloat v_compensation = {}, v_opacity = v_out_opacity;
+    if (s.antialiased) {
+        v_compensation = v_out_opacity * g.opacity;
+        v_opacity = v_out_opacity * geo.print.compensation;
+    }
+    sum.opacity = sum.opacity + keep(v_opacity);
+
+    const Sym2<vfloat> v_cov = footprint_vjp(geo.print, s.eps2d, v_conic, v_compensation);
+    Vec3<vfloat> v_jx, v_jy;
+    Mat3<vfloat> v_axes;
+    picture_covariance_vjp(geo.image, geo.axes, v_cov, v_jx, v_jy, v_axes);
+    Vec3<vfloat> v_in_cam = s.model == LensModel::fisheye ? fisheye_vjp(lens, geo.in_cam, v_mean2d, v_jx, v_jy)
+                                                          : pinhole_vjp(lens, geo.in_cam, v_mean2d, v_jx, v_jy);
+    v_in_cam.z = v_in_cam.z + v_depth;
+
+    // axes = (cam_from_object R(q)) diag(s)
+    const Mat3<vfloat>& a = geo.rotated;
+    const Vec3<vfloat> v_scale = {a.r0.x * v_axes.r0.x + a.r1.x * v_axes.r1.x + a.r2.x * v_axes.r2.x,
+                                  a.r0.y * v_axes.r0.y + a.r1.y * v_axes.r1.y + a.r2.y * v_axes.r2.y,
+                                  a.r0.z * v_axes.r0.z + a.r1.z * v_axes.r1.z + a.r2.z * v_axes.r2.z};
+    sum.scale = sum.scale + Vec3<vfloat>{keep(v_scale.x), keep(v_scale.y), keep(v_scale.z)};
+    const Mat3<vfloat> v_rotated = scale_columns(v_axes, g.scale);
+    const Vec4<vfloat> v_unit = rotation_matrix_vjp(geo.unit_quat, transposed_times(pose.r, v_rotated));
+    const Vec4<vfloat> v_quat = normalized_vjp(geo.unit_quat, geo.inverse_norm, v_unit);
+    sum.quat = {sum.quat.w + keep(v_quat.w), sum.quat.x + keep(v_quat.x), sum.quat.y + keep(v_quat.y),
+                sum.quat.z + keep(v_quat.z)};
+
+    Vec3<vfloat> v_mean = transposed_times(pose.r, v_in_cam), v_direction = {};
+    if (s.sh_degree >= 0 && v.colors) {
+        const int count = harmonics_count(s.sh_degree);
+        alignas(64) vfloat basis[kMaxHarmonics], v_basis[kMaxHarmonics] = {};
+        const Directions dir(g, pose);
+        harmonics(s.sh_degree, dir.unit, basis);
+        for (int l = 0; l < g.count; l++) {
+            if (!seen[l]) continue;
+            const float* rgb = out.colors + 3 * (o + l);
+            float v_rgb[3];
+            for (int i = 0; i < 3; i++) v_rgb[i] = rgb[i] > 0.0f ? v.colors[3 * (o + l) + i] : 0.0f;
+            const int64_t i = g.first + l, rest = 3 * in.sh_rest_count * i;
+            harmonics_row_vjp(in.sh_rest + rest, count, reinterpret_cast<const float*>(basis) + l, v_rgb,
+                              grads.sh0 + 3 * i, grads.sh_rest + rest, reinterpret_cast<float*>(v_basis) + l);
+        }
+        const Vec3<vfloat> v_unit_dir = harmonics_vjp(s.sh_degree, dir.unit, v_basis);
+        v_direction = dir.inverse_length * (v_unit_dir - dot(v_unit_dir, dir.unit) * dir.unit);
+        v_mean = v_mean + v_direction;
+    }
+    sum.mean = sum.mean + Vec3<vfloat>{keep(v_mean.x), keep(v_mean.y), keep(v_mean.z)};
+
+    if (pose_sums) {
+        const Mat3<vfloat> from_axes = times_transposed(v_rotated, rotation_matrix(geo.unit_quat));
+        const Vec3<vfloat> r0 = from_axes.r0 + v_in_cam.x * g.mean, r1 = from_axes.r1 + v_in_cam.y * g.mean,
+                           r2 = from_axes.r2 + v_in_cam.z * g.mean;
+        vfloat p[15] = {r0.x, r0.y,       r0.z,       r1.x,       r1.y,           r1.z,           r2.x,          r2.y,
+                        r2.z, v_in_cam.x, v_in_cam.y, v_in_cam.z, -v_direction.x, -v_direction.y, -v_direction.z};
+        for (vfloat& x : p) x = keep(x);
+        add_pose_gradient(pose_sums, in.k, g, p);
+    }
+}
+
+// The gradient of cam_from_object from the chunks' sums, chunk by chunk, so that the number of threads cannot show.
+void finish_pose_gradient(const ProjectInputs& in, const PoseGradient* sums, int64_t chunks, float* v_cam_from_object) {
+    for (int64_t pair = 0; pair < in.c * in.k; pair++) {
+        double v[15] = {};
+        for (int64_t chunk = 0; chunk < chunks; chunk++)
+            for (int i = 0; i < 15; i++) v[i] += (double)sums[chunk * in.c * in.k + pair][i];
+        const RigidPose pose(in.cam_from_object + 16 * pair);
+        float* m = v_cam_from_object + 16 * pair;
+        std::fill_n(m, 16, 0.0f);
+        for (int i = 0; i < 3; i++) {  // centre = -R^T t
+            double v_t = v[9 + i];
+            for (int j = 0; j < 3; j++) {
+                v_t -= (double)pose.r(i, j) * v[12 + j];
+                m[4 * i + j] = (float)(v[3 * i + j] - (double)pose.t(i) * v[12 + j]);
+            }
+            m[4 * i + 3] = (float)v_t;
+        }
+    }
+}
+
+std::vector<RigidPose> rigid_poses(const ProjectInputs& in) {
+    std::vector<RigidPose> poses;
+    for (int64_t i = 0; i < in.c * in.k; i++) poses.emplace_back(in.cam_from_object + 16 * i);
+    return poses;
+}
+
+template <int width> void store_rows(float* rows, const Lanes& g, const vfloat* v) {
+    for (int i = 0; i < width; i++)
+        for (int l = 0; l < g.count; l++) rows[(g.first + l) * width + i] = v[i][l];
+}
+
+}  // namespace
+
+void project(const ProjectInputs& in, const ProjectSettings& settings, const Projected& out) {
+    const std::vector<RigidPose> poses = rigid_poses(in);
+    const int64_t chunks = (in.n + kChunk - 1) / kChunk;
+#pragma omp parallel for schedule(dynamic, 1) collapse(2)
+    for (int64_t camera = 0; camera < in.c; camera++)
+        for (int64_t chunk = 0; chunk < chunks; chunk++) {
+            const Lens lens = lens_of(in, settings, camera);
+            const int64_t end = std::min(in.n, (chunk + 1) * kChunk);
+            for (int64_t i = chunk * kChunk; i < end; i += kLanes)
+                project_lanes(in, settings, Lanes(in, i, end), &poses[(size_t)(camera * in.k)], lens, camera * in.n,
+                              out);
+        }
+}
+
+void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const Projected& out,
+                 const ProjectedGradients& v, const ProjectInputGradients& grads) {
+    const std::vector<RigidPose> poses = rigid_poses(in);
+    const int64_t chunks = (in.n + kChunk - 1) / kChunk, pairs = in.c * in.k;
+    std::unique_ptr<PoseGradient[]> sums(grads.cam_from_object ? new PoseGradient[(size_t)(chunks * pairs)]()
+                                                               : nullptr);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        const int64_t begin = chunk * kChunk, end = std::min(in.n, begin + kChunk);
+        for (int64_t i = begin; i < end; i += kLanes) {
+            const Lanes g(in, i, end);
+            if (settings.sh_degree >= 0) {
+                std::fill_n(grads.sh0 + 3 * i, 3 * g.count, 0.0f);
+                std::fill_n(grads.sh_rest + 3 * in.sh_rest_count * i, 3 * in.sh_rest_count * g.count, 0.0f);
+            }
+            LaneGradients sum;
+            for (int64_t camera = 0; camera < in.c; camera++)
+                project_lanes_vjp(in, settings, g, &poses[(size_t)(camera * in.k)], lens_of(in, settings, camera),
+                                  camera * in.n, out, v, sum, grads,
+                                  sums ? &sums[(size_t)(chunk * pairs + camera * in.k)] : nullptr);
+            store_rows<3>(grads.means, g, &sum.mean.x);
+            store_rows<4>(grads.quats, g, &sum.quat.w);
+            store_rows<3>(grads.scales, g, &sum.scale.x);
+            store_rows<1>(grads.opacities, g, &sum.opacity);
+        }
+    }
+    if (grads.cam_from_object) finish_pose_gradient(in, sums.get(), chunks, grads.cam_from_object);
+}
+
+}  // namespace GSRECON_ISA
+}  // namespace gsrecon

@@ -1,0 +1,321 @@
+// The binding: checks shapes and types, hands pointers to the kernels. No arithmetic here.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+
+#include "cpu/kernels.h"
+#include "math/blend.h"
+
+namespace nb = nanobind;
+using namespace gsrecon;
+
+namespace {
+
+template <class T> using Array1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <class T> using Array2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <class T> using Array3 = nb::ndarray<T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+template <class T> using Array4 = nb::ndarray<T, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+using Input1 = Array1<const float>;
+using Input2 = Array2<const float>;
+using Input3 = Array3<const float>;
+using Input4 = Array4<const float>;
+
+template <class Array> auto* pointer(const std::optional<Array>& array) { return array ? array->data() : nullptr; }
+
+void expect(bool holds, const char* message) {
+    if (!holds) throw std::invalid_argument(message);
+}
+
+ProjectSettings project_settings(int width, int height, const std::string& model, bool antialiased, float near_plane,
+                                 float far_plane, float radius_clip, float eps2d, int sh_degree) {
+    expect(width > 0 && height > 0, "width, height: expected at least 1");
+    expect(model == "pinhole" || model == "fisheye", "model: expected 'pinhole' or 'fisheye'");
+    return {width,       height,     model == "fisheye" ? LensModel::fisheye : LensModel::pinhole,
+            antialiased, near_plane, far_plane,
+            radius_clip, eps2d,      sh_degree};
+}
+
+ProjectInputs project_inputs(const Input2& means, const Input2& quats, const Input2& scales, const Input1& opacities,
+                             const std::optional<Input2>& sh0, const std::optional<Input3>& sh_rest,
+                             const std::optional<Array1<const int32_t>>& object_index, const Input4& cam_from_object,
+                             const Input3& Ks, const std::optional<Input2>& distortion, int sh_degree) {
+    const size_t n = means.shape(0), c = cam_from_object.shape(0), k = cam_from_object.shape(1);
+    expect(means.shape(1) == 3, "means: expected [N, 3]");
+    expect(quats.shape(0) == n && quats.shape(1) == 4, "quats: expected [N, 4]");
+    expect(scales.shape(0) == n && scales.shape(1) == 3, "scales: expected [N, 3]");
+    expect(opacities.shape(0) == n, "opacities: expected [N]");
+    expect(cam_from_object.shape(2) == 4 && cam_from_object.shape(3) == 4, "cam_from_object: expected [C, K, 4, 4]");
+    expect(Ks.shape(0) == c && Ks.shape(1) == 3 && Ks.shape(2) == 3, "Ks: expected [C, 3, 3]");
+    expect(!distortion || (distortion->shape(0) == c && distortion->shape(1) == 4), "distortion: expected [C, 4]");
+    expect(!object_index || object_index->shape(0) == n, "object_index: expected [N]");
+    expect(object_index || k == 1, "object_index: needed where there is more than one object");
+    if (object_index)
+        for (size_t i = 0; i < n; i++)
+            expect((size_t)object_index->data()[i] < k, "object_index: expected values from 0 to K - 1");
+    size_t rest = 0;
+    if (sh_degree >= 0) {
+        expect(sh0 && sh0->shape(0) == n && sh0->shape(1) == 3, "sh0: expected [N, 3]");
+        expect(sh_rest && sh_rest->shape(0) == n && sh_rest->shape(2) == 3, "sh_rest: expected [N, K, 3]");
+        rest = sh_rest->shape(1);
+        expect(sh_degree <= 4 && (size_t)((sh_degree + 1) * (sh_degree + 1)) <= rest + 1,
+               "sh_degree: sh_rest holds fewer coefficients than it needs");
+    }
+    return {(int64_t)n,
+            (int64_t)c,
+            (int64_t)k,
+            means.data(),
+            quats.data(),
+            scales.data(),
+            opacities.data(),
+            pointer(sh0),
+            pointer(sh_rest),
+            (int64_t)rest,
+            pointer(object_index),
+            cam_from_object.data(),
+            Ks.data(),
+            pointer(distortion)};
+}
+
+// One frame's working memory, lent from a pool and given back when Python drops the handle.
+class BinningPool {
+  public:
+    std::unique_ptr<Binning> take() {
+        const std::lock_guard lock(mutex_);
+        if (free_.empty()) return std::make_unique<Binning>();
+        std::unique_ptr<Binning> binning = std::move(free_.back());
+        free_.pop_back();
+        return binning;
+    }
+    void give(std::unique_ptr<Binning> binning) {
+        const std::lock_guard lock(mutex_);
+        if (free_.size() < 4) free_.push_back(std::move(binning));
+    }
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Binning>> free_;
+};
+
+BinningPool& binning_pool() {
+    static BinningPool pool;
+    return pool;
+}
+
+CompositeInputs composite_inputs(const Input3& means2d, const Array3<const int32_t>& radii, const Input2& depths,
+                                 const Input3& conics, const Input2& opacities, const Input3& colors, int width,
+                                 int height, bool with_depth) {
+    const size_t c = means2d.shape(0), n = means2d.shape(1);
+    expect(width > 0 && height > 0 && width <= 65535 * kTile && height <= 65535 * kTile, "width, height: out of range");
+    expect(means2d.shape(2) == 2, "means2d: expected [C, N, 2]");
+    expect(radii.shape(0) == c && radii.shape(1) == n && radii.shape(2) == 2, "radii: expected [C, N, 2]");
+    expect(depths.shape(0) == c && depths.shape(1) == n, "depths: expected [C, N]");
+    expect(conics.shape(0) == c && conics.shape(1) == n && conics.shape(2) == 3, "conics: expected [C, N, 3]");
+    expect(opacities.shape(0) == c && opacities.shape(1) == n, "opacities: expected [C, N]");
+    expect((colors.shape(0) == c || colors.shape(0) == 1) && colors.shape(1) == n, "colors: expected [C or 1, N, D]");
+    return {(int64_t)n,           (int64_t)c,     width,        height,        (int)colors.shape(2),
+            colors.shape(0) == c, means2d.data(), radii.data(), depths.data(), conics.data(),
+            opacities.data(),     colors.data(),  with_depth};
+}
+
+// Tile lists in two calls: `count` measures, the caller allocates, `fill` writes.
+class Tiler {
+  public:
+    Tiler() = default;
+    Tiler(const Tiler&) = delete;
+    Tiler& operator=(const Tiler&) = delete;
+    ~Tiler() {
+        for (auto& binning : cameras_) binning_pool().give(std::move(binning));
+    }
+
+    // Writes the records of all cameras and tells how many (record, tile) entries there are.
+    int64_t count(const Input3& means2d, const Array3<const int32_t>& radii, const Input2& depths, const Input3& conics,
+                  const Input2& opacities, const Input3& colors, int width, int height, bool with_depth,
+                  Array2<float>& records, Array1<int64_t>& camera_records) {
+        in_ = composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+        expect(records.shape(0) >= (size_t)(in_.c * in_.n) && records.shape(1) == sizeof(Record) / 4,
+               "records: expected [C * N, 12]");
+        expect(camera_records.shape(0) == (size_t)in_.c + 1, "camera_records: expected [C + 1]");
+        expect(in_.c * in_.n < (int64_t)kEntryIdMask, "means2d: more than 2^28 Gaussians times cameras");
+        const nb::gil_scoped_release unlocked;
+        prefer_huge_pages(records.data(), (size_t)(in_.c * in_.n) * sizeof(Record));
+        Record* all = reinterpret_cast<Record*>(records.data());
+        int64_t record = 0, entries = 0;
+        for (int64_t camera = 0; camera < in_.c; camera++) {
+            cameras_.push_back(binning_pool().take());
+            Binning& binning = *cameras_.back();
+            camera_records.data()[camera] = record;
+            kernels().make_records(in_, camera, binning, all + record);
+            sort_by_depth(binning);
+            record += binning.records;
+            entries += binning.entries;
+        }
+        camera_records.data()[in_.c] = record;
+        if (entries > INT32_MAX)
+            throw std::runtime_error("more than 2^31 (Gaussian, tile) pairs: render fewer cameras at a time");
+        return entries;
+    }
+
+    void fill(const Array2<float>& records, Array1<int64_t>& tile_entries, Array1<int32_t>& entries,
+              std::optional<Array1<int32_t>> slot_entries) {
+        const int tiles_x = (in_.width + kTile - 1) / kTile, tiles_y = (in_.height + kTile - 1) / kTile;
+        const int64_t tiles = (int64_t)tiles_x * tiles_y;
+        expect(tile_entries.shape(0) == (size_t)(in_.c * tiles + 1), "tile_entries: expected [C * tiles + 1]");
+        const nb::gil_scoped_release unlocked;
+        prefer_huge_pages(entries.data(), entries.nbytes());
+        if (slot_entries) prefer_huge_pages(slot_entries->data(), slot_entries->nbytes());
+        const Record* all = reinterpret_cast<const Record*>(records.data());
+        int64_t record = 0, entry = 0;
+        tile_entries.data()[0] = 0;
+        for (int64_t camera = 0; camera < in_.c; camera++) {
+            Binning& binning = *cameras_[(size_t)camera];
+            uint32_t* slots = slot_entries ? reinterpret_cast<uint32_t*>(slot_entries->data()) + entry : nullptr;
+            scatter_to_tiles(binning, tiles_x, tiles_y, all + record, (uint32_t)record, entry,
+                             tile_entries.data() + camera * tiles, reinterpret_cast<uint32_t*>(entries.data()), slots);
+            record += binning.records;
+            entry += binning.entries;
+        }
+    }
+
+  private:
+    CompositeInputs in_{};
+    std::vector<std::unique_ptr<Binning>> cameras_;
+};
+
+TileLists tile_lists(const Array2<const float>& records, const Array1<const int64_t>& camera_records,
+                     const Array1<const int64_t>& tile_entries, Array1<int32_t>& entries,
+                     const std::optional<Array1<int32_t>>& slot_entries) {
+    return {reinterpret_cast<const Record*>(records.data()), camera_records.data(), tile_entries.data(),
+            reinterpret_cast<uint32_t*>(entries.data()),
+            slot_entries ? reinterpret_cast<const uint32_t*>(slot_entries->data()) : nullptr};
+}
+
+}  // namespace
+
+NB_MODULE(_C, m) {
+    m.doc() = "Native kernels of gsrecon. Use gsrecon.ops; this module checks shapes but has no gradients.";
+    m.attr("tile_size") = kTile;
+    m.attr("record_floats") = sizeof(Record) / 4;
+    m.def("cpu_isa", [] { return std::string(kernels().name); }, "The instruction set the CPU kernels run on.");
+
+    m.def(
+        "project",
+        [](Input2 means, Input2 quats, Input2 scales, Input1 opacities, std::optional<Input2> sh0,
+           std::optional<Input3> sh_rest, std::optional<Array1<const int32_t>> object_index, Input4 cam_from_object,
+           Input3 Ks, std::optional<Input2> distortion, int width, int height, const std::string& model,
+           bool antialiased, float near_plane, float far_plane, float radius_clip, float eps2d, int sh_degree,
+           Array3<float> means2d, Array3<int32_t> radii, Array2<float> depths, Array3<float> conics,
+           Array2<float> out_opacities, std::optional<Array3<float>> colors) {
+            const ProjectSettings settings = project_settings(width, height, model, antialiased, near_plane, far_plane,
+                                                              radius_clip, eps2d, sh_degree);
+            const ProjectInputs in = project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
+                                                    cam_from_object, Ks, distortion, sh_degree);
+            const nb::gil_scoped_release unlocked;
+            kernels().project(
+                in, settings,
+                {means2d.data(), radii.data(), depths.data(), conics.data(), out_opacities.data(), pointer(colors)});
+        },
+        nb::arg("means"), nb::arg("quats"), nb::arg("scales"), nb::arg("opacities"), nb::arg("sh0").none(),
+        nb::arg("sh_rest").none(), nb::arg("object_index").none(), nb::arg("cam_from_object"), nb::arg("Ks"),
+        nb::arg("distortion").none(), nb::arg("width"), nb::arg("height"), nb::arg("model"), nb::arg("antialiased"),
+        nb::arg("near_plane"), nb::arg("far_plane"), nb::arg("radius_clip"), nb::arg("eps2d"), nb::arg("sh_degree"),
+        nb::arg("means2d"), nb::arg("radii"), nb::arg("depths"), nb::arg("conics"), nb::arg("out_opacities"),
+        nb::arg("colors").none());
+
+    m.def(
+        "project_vjp",
+        [](Input2 means, Input2 quats, Input2 scales, Input1 opacities, std::optional<Input2> sh0,
+           std::optional<Input3> sh_rest, std::optional<Array1<const int32_t>> object_index, Input4 cam_from_object,
+           Input3 Ks, std::optional<Input2> distortion, int width, int height, const std::string& model,
+           bool antialiased, float near_plane, float far_plane, float radius_clip, float eps2d, int sh_degree,
+           Array3<int32_t> radii, std::optional<Array3<float>> colors, std::optional<Input3> v_means2d,
+           std::optional<Input2> v_depths, std::optional<Input3> v_conics, std::optional<Input2> v_opacities,
+           std::optional<Input3> v_colors, Array2<float> v_means, Array2<float> v_quats, Array2<float> v_scales,
+           Array1<float> v_in_opacities, std::optional<Array2<float>> v_sh0, std::optional<Array3<float>> v_sh_rest,
+           std::optional<Array4<float>> v_cam_from_object) {
+            const ProjectSettings settings = project_settings(width, height, model, antialiased, near_plane, far_plane,
+                                                              radius_clip, eps2d, sh_degree);
+            const ProjectInputs in = project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
+                                                    cam_from_object, Ks, distortion, sh_degree);
+            const nb::gil_scoped_release unlocked;
+            if (v_sh_rest) prefer_huge_pages(v_sh_rest->data(), v_sh_rest->nbytes());
+            kernels().project_vjp(
+                in, settings, {nullptr, radii.data(), nullptr, nullptr, nullptr, pointer(colors)},
+                {pointer(v_means2d), pointer(v_depths), pointer(v_conics), pointer(v_opacities), pointer(v_colors)},
+                {v_means.data(), v_quats.data(), v_scales.data(), v_in_opacities.data(), pointer(v_sh0),
+                 pointer(v_sh_rest), pointer(v_cam_from_object)});
+        },
+        nb::arg("means"), nb::arg("quats"), nb::arg("scales"), nb::arg("opacities"), nb::arg("sh0").none(),
+        nb::arg("sh_rest").none(), nb::arg("object_index").none(), nb::arg("cam_from_object"), nb::arg("Ks"),
+        nb::arg("distortion").none(), nb::arg("width"), nb::arg("height"), nb::arg("model"), nb::arg("antialiased"),
+        nb::arg("near_plane"), nb::arg("far_plane"), nb::arg("radius_clip"), nb::arg("eps2d"), nb::arg("sh_degree"),
+        nb::arg("radii"), nb::arg("colors").none(), nb::arg("v_means2d").none(), nb::arg("v_depths").none(),
+        nb::arg("v_conics").none(), nb::arg("v_opacities").none(), nb::arg("v_colors").none(), nb::arg("v_means"),
+        nb::arg("v_quats"), nb::arg("v_scales"), nb::arg("v_in_opacities"), nb::arg("v_sh0").none(),
+        nb::arg("v_sh_rest").none(), nb::arg("v_cam_from_object").none());
+
+    nb::class_<Tiler>(m, "Tiler", "Sorts projected Gaussians into front-to-back tile lists, in two calls.")
+        .def(nb::init<>())
+        .def("count", &Tiler::count)
+        .def("fill", &Tiler::fill, nb::arg("records"), nb::arg("tile_entries"), nb::arg("entries"),
+             nb::arg("slot_entries").none());
+
+    m.def("composite",
+          [](Input3 means2d, Array3<const int32_t> radii, Input2 depths, Input3 conics, Input2 opacities, Input3 colors,
+             int width, int height, bool with_depth, Array2<const float> records, Array1<const int64_t> camera_records,
+             Array1<const int64_t> tile_entries, Array1<int32_t> entries, Array4<float> image, Array3<float> alpha) {
+              const CompositeInputs in =
+                  composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+              const nb::gil_scoped_release unlocked;
+              kernels().composite(in, tile_lists(records, camera_records, tile_entries, entries, {}), image.data(),
+                                  alpha.data());
+          });
+
+    m.def(
+        "composite_vjp",
+        [](Input3 means2d, Array3<const int32_t> radii, Input2 depths, Input3 conics, Input2 opacities, Input3 colors,
+           int width, int height, bool with_depth, Array2<const float> records, Array1<const int64_t> camera_records,
+           Array1<const int64_t> tile_entries, Array1<int32_t> entries, Array1<int32_t> slot_entries, Input4 image,
+           Input3 alpha, std::optional<Input4> v_image, std::optional<Input3> v_alpha, Array3<float> v_means2d,
+           Array3<float> v_conics, Array2<float> v_opacities, Array3<float> v_colors,
+           std::optional<Array2<float>> v_depths, std::optional<Array3<float>> absgrad) {
+            const CompositeInputs in =
+                composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+            const nb::gil_scoped_release unlocked;
+            kernels().composite_vjp(in, tile_lists(records, camera_records, tile_entries, entries, slot_entries),
+                                    image.data(), alpha.data(), pointer(v_image), pointer(v_alpha),
+                                    {v_means2d.data(), v_conics.data(), v_opacities.data(), v_colors.data(),
+                                     pointer(v_depths), pointer(absgrad)});
+        },
+        nb::arg("means2d"), nb::arg("radii"), nb::arg("depths"), nb::arg("conics"), nb::arg("opacities"),
+        nb::arg("colors"), nb::arg("width"), nb::arg("height"), nb::arg("with_depth"), nb::arg("records"),
+        nb::arg("camera_records"), nb::arg("tile_entries"), nb::arg("entries"), nb::arg("slot_entries"),
+        nb::arg("image"), nb::arg("alpha"), nb::arg("v_image").none(), nb::arg("v_alpha").none(), nb::arg("v_means2d"),
+        nb::arg("v_conics"), nb::arg("v_opacities"), nb::arg("v_colors"), nb::arg("v_depths").none(),
+        nb::arg("absgrad").none());
+
+    m.def(
+        "inspect",
+        [](Input3 means2d, Array3<const int32_t> radii, Input2 depths, Input3 conics, Input2 opacities, Input3 colors,
+           int width, int height, bool with_depth, Array2<const float> records, Array1<const int64_t> camera_records,
+           Array1<const int64_t> tile_entries, Array1<int32_t> entries,
+           std::optional<Array1<const int32_t>> object_index, std::optional<Array3<int32_t>> ids,
+           std::optional<Array3<float>> median_depth) {
+            const CompositeInputs in =
+                composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+            const nb::gil_scoped_release unlocked;
+            kernels().inspect(in, tile_lists(records, camera_records, tile_entries, entries, {}), pointer(object_index),
+                              {pointer(ids), pointer(median_depth)});
+        },
+        nb::arg("means2d"), nb::arg("radii"), nb::arg("depths"), nb::arg("conics"), nb::arg("opacities"),
+        nb::arg("colors"), nb::arg("width"), nb::arg("height"), nb::arg("with_depth"), nb::arg("records"),
+        nb::arg("camera_records"), nb::arg("tile_entries"), nb::arg("entries"), nb::arg("object_index").none(),
+        nb::arg("ids").none(), nb::arg("median_depth").none());
+}

@@ -1,0 +1,103 @@
+// The operations on raw pointers: what each backend implements. Callers allocate; arrays are dense and row-major.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace gsrecon {
+
+enum class LensModel : int { pinhole = 0, fisheye = 1 };
+
+// Field names as in gsrecon/ops/settings.py.
+struct ProjectSettings {
+    int width, height;
+    LensModel model;
+    bool antialiased;
+    float near_plane, far_plane, radius_clip, eps2d;
+    int sh_degree;  // -1: colours are not made from harmonics
+};
+
+// N Gaussians, C cameras, K objects. Null where optional and absent.
+struct ProjectInputs {
+    int64_t n, c, k;
+    const float* means;            // [N, 3] in the object [m]
+    const float* quats;            // [N, 4] wxyz
+    const float* scales;           // [N, 3] [m]
+    const float* opacities;        // [N]
+    const float* sh0;              // [N, 3], optional
+    const float* sh_rest;          // [N, sh_rest_count, 3], optional
+    int64_t sh_rest_count;         // coefficients a row holds, of which the degree may use fewer
+    const int32_t* object_index;   // [N], optional
+    const float* cam_from_object;  // [C, K, 4, 4]
+    const float* Ks;               // [C, 3, 3]
+    const float* distortion;       // [C, 4], optional
+};
+
+struct Projected {
+    float* means2d;    // [C, N, 2] px
+    int32_t* radii;    // [C, N, 2] px, 0 where culled
+    float* depths;     // [C, N] m
+    float* conics;     // [C, N, 3]
+    float* opacities;  // [C, N]
+    float* colors;     // [C, N, 3], null without harmonics
+};
+
+struct ProjectedGradients {
+    const float *means2d, *depths, *conics, *opacities, *colors;  // each may be null: zero
+};
+
+struct ProjectInputGradients {
+    float *means, *quats, *scales, *opacities;  // [N, ...]
+    float *sh0, *sh_rest;                       // null without harmonics
+    float* cam_from_object;                     // [C, K, 4, 4], null when not wanted
+};
+
+// The picture's Gaussians on their way to the tiles.
+struct CompositeInputs {
+    int64_t n, c;
+    int width, height;
+    int channels;            // D, the depth not counted
+    bool colors_per_camera;  // colors is [C, N, D], else [N, D]
+    const float* means2d;    // [C, N, 2]
+    const int32_t* radii;    // [C, N, 2]
+    const float* depths;     // [C, N]
+    const float* conics;     // [C, N, 3]
+    const float* opacities;  // [C, N]
+    const float* colors;     // [C, N, D]
+    bool with_depth;         // channel D + 1 is the depth
+};
+
+// One visible Gaussian, ready to blend: log2(alpha) = log2_opacity + a dx^2 + b dx dy + c dy^2.
+struct Record {
+    float x, y;     // centre [px], pixel centres at integers
+    float a, b, c;  // conic times -log2(e) / 2, -log2(e), -log2(e) / 2
+    float log2_opacity;
+    float channel[4];    // the first four channels
+    int32_t gaussian;    // row in the inputs
+    int32_t first_slot;  // its first entry in `slot_entries`
+};
+static_assert(sizeof(Record) == 48);
+
+constexpr uint32_t kEntryIdBits = 28;  // an entry: record in the low bits, sub-tiles it blends into in the high four
+constexpr uint32_t kEntryIdMask = (1u << kEntryIdBits) - 1;
+
+// Tile lists: what the forward pass leaves for the backward pass.
+struct TileLists {
+    const Record* records;          // camera by camera, in the order of the Gaussians
+    const int64_t* camera_records;  // [C + 1] first record of each camera
+    const int64_t* tile_entries;    // [C * tiles + 1] first entry of each tile
+    uint32_t* entries;              // [E], front to back in each tile
+    const uint32_t* slot_entries;   // [E], Gaussian by Gaussian: where its entries stand in `entries`
+};
+
+struct CompositeGradients {
+    float *means2d, *conics, *opacities, *colors, *depths;  // as the inputs
+    float* absgrad;                                         // [C, N, 2], null when not wanted
+};
+
+struct InspectOutputs {
+    int32_t* ids;         // [C, H, W], null when not wanted
+    float* median_depth;  // [C, H, W], null when not wanted
+};
+
+}  // namespace gsrecon

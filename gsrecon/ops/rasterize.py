@@ -1,0 +1,174 @@
+"""Draw Gaussians: the one public entry to every backend."""
+
+from dataclasses import fields
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gsrecon.errors import BackendUnavailableError
+from gsrecon.geometry.camera import Cameras
+from gsrecon.ops import _native
+from gsrecon.ops.reference import compose_poses, rasterize_reference
+from gsrecon.ops.settings import DEPTH_ALPHA_MIN, RasterInfo, Rasterized, RasterizeSettings
+from gsrecon.ops.splats import Splats
+
+Backend = Literal["auto", "cpu", "reference"]
+
+
+def rasterize(
+    splats: Splats,
+    cameras: Cameras,
+    settings: RasterizeSettings | None = None,
+    backgrounds: Float[Tensor, "C 3"] | None = None,
+    backend: Backend = "auto",
+) -> Rasterized:
+    """Draw N Gaussians into C cameras.
+
+    Differentiable in every float tensor of `splats`, in `cameras.viewmats` (through positions, covariances and the
+    directions of the harmonics) and in `backgrounds`.
+
+    Args:
+        splats: Activated Gaussians, each in its object's frame.
+        cameras: Where to draw them.
+        settings: Rules and wanted outputs.
+        backgrounds: Colour behind everything, per camera; None is black.
+        backend: `cpu` is the compiled one (float32); `reference` is plain torch, any float type, slow; `auto` is the
+            fastest that is there.
+
+    Raises:
+        ValueError: when appearance is missing or given twice, shapes disagree, or the backend cannot take the type.
+        BackendUnavailableError: when the backend does not run here.
+
+    Rules: Kerbl et al. 2023 as gsplat draws them; see `ops/reference.py`, the specification.
+    """
+    settings = settings or RasterizeSettings()
+    if backend == "reference":
+        return rasterize_reference(splats, cameras, settings, backgrounds)
+    if backend not in ("auto", "cpu"):
+        raise ValueError(f"backend: expected 'auto', 'cpu' or 'reference', got {backend!r}")
+    if splats.means.device.type != "cpu":
+        raise BackendUnavailableError(
+            f"no backend draws tensors on {splats.means.device}; move them to the CPU with .cpu()"
+        )
+    return _rasterize_cpu(splats, cameras, settings, backgrounds)
+
+
+def _rasterize_cpu(
+    splats: Splats, cameras: Cameras, settings: RasterizeSettings, backgrounds: Tensor | None
+) -> Rasterized:
+    _check(splats, cameras)
+    degree = _harmonics_degree(splats, settings)
+    size = {"width": cameras.width, "height": cameras.height}
+    projection = _native.project(
+        splats.means,
+        splats.quats,
+        splats.scales,
+        splats.opacities,
+        splats.sh0,
+        _sh_rest(splats),
+        splats.object_index,
+        compose_poses(cameras.viewmats, splats.world_from_object).float(),
+        cameras.Ks.float(),
+        None if cameras.distortion is None else cameras.distortion.float(),
+        model=cameras.model,
+        antialiased=settings.mode == "antialiased",
+        near_plane=settings.near_plane,
+        far_plane=settings.far_plane,
+        radius_clip=settings.radius_clip,
+        eps2d=settings.eps2d,
+        sh_degree=degree,
+        **size,
+    )
+    colors = _channels(splats, projection, len(cameras))
+    probe = torch.zeros_like(projection.means2d, requires_grad=True) if settings.absgrad else None
+    composition = _native.composite(projection, colors, probe, with_depth=settings.depth, **size)
+    ids, median_depth = None, None
+    if settings.ids or settings.median_depth:
+        ids, median_depth = _native.inspect(
+            projection,
+            colors,
+            composition,
+            splats.object_index,
+            with_depth=settings.depth,
+            ids=settings.ids,
+            median_depth=settings.median_depth,
+            **size,
+        )
+    image, alpha = composition.image[..., :3], composition.alpha
+    if backgrounds is not None:
+        image = image + (1 - alpha)[..., None] * backgrounds[:, None, None]
+    return Rasterized(
+        image=image,
+        alpha=alpha,
+        depth=_expected_depth(composition.image[..., -1], alpha) if settings.depth else None,
+        ids=ids,
+        median_depth=median_depth,
+        features=None if splats.features is None else composition.image[..., 3 : colors.shape[-1]],
+        info=RasterInfo(
+            projection.means2d,
+            projection.radii,
+            projection.depths,
+            projection.conics,
+            projection.opacities,
+            probe,
+        ),
+    )
+
+
+def _expected_depth(weighted: Float[Tensor, "C H W"], alpha: Float[Tensor, "C H W"]) -> Float[Tensor, "C H W"]:
+    solid = alpha >= DEPTH_ALPHA_MIN
+    return torch.where(solid, weighted / torch.where(solid, alpha, 1.0), 0.0)
+
+
+def _harmonics_degree(splats: Splats, settings: RasterizeSettings) -> int:
+    """The degree to draw, -1 for plain colours."""
+    if (splats.colors is None) == (splats.sh0 is None):
+        raise ValueError(
+            "splats: expected either sh0 or colors, got " + ("none" if splats.sh0 is None else "both")
+        )
+    if splats.sh0 is None:
+        return -1
+    coefficients = 1 + (0 if splats.sh_rest is None else splats.sh_rest.shape[1])
+    held = round(coefficients**0.5) - 1
+    if settings.sh_degree is None:
+        return held
+    if settings.sh_degree > held:
+        raise ValueError(
+            f"sh_degree: sh_rest holds degree {held} ({coefficients - 1} coefficients), got {settings.sh_degree}"
+        )
+    return settings.sh_degree
+
+
+def _sh_rest(splats: Splats) -> Tensor | None:
+    if splats.sh0 is None or splats.sh_rest is not None:
+        return splats.sh_rest
+    return splats.means.new_empty(len(splats), 0, 3)
+
+
+def _channels(splats: Splats, projection: _native.Projection, cameras: int) -> Float[Tensor, "C N D"]:
+    """Colours and features side by side: one row of all cameras where nothing depends on the camera."""
+    colors = projection.colors
+    if splats.colors is not None:
+        colors = splats.colors if splats.colors.ndim == 3 else splats.colors[None]
+    if splats.features is None:
+        return colors
+    return torch.cat([colors, splats.features.expand(len(colors), -1, -1)], dim=-1)
+
+
+def _check(splats: Splats, cameras: Cameras) -> None:
+    for field in fields(splats):
+        tensor = getattr(splats, field.name)
+        if tensor is None or not tensor.is_floating_point() or field.name == "world_from_object":
+            continue
+        if tensor.dtype != torch.float32:
+            raise ValueError(
+                f"{field.name}: the cpu backend takes float32, got {tensor.dtype}; "
+                "use backend='reference' for other types"
+            )
+    if splats.world_from_object is not None:
+        expected = (len(cameras), 4, 4)
+        shape = splats.world_from_object.shape
+        if (shape[0], *shape[2:]) != expected:
+            raise ValueError(f"world_from_object: expected [{len(cameras)}, K, 4, 4], got {list(shape)}")
