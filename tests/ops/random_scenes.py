@@ -109,7 +109,7 @@ def random_scene(options: SceneOptions) -> Scene:
         quats[(kind == 9) & (torch.arange(n) % 24 == 9)] = 0.0
 
     world_from_object = _float32(
-        se3_exp(torch.cat([20 * normal(1, k, 3), normal(1, k, 3)], dim=-1))
+        se3_exp(torch.cat([3 * normal(1, k, 3), normal(1, k, 3)], dim=-1))
         @ se3_exp(torch.cat([0.1 * normal(c, k, 3), 0.02 * normal(c, k, 3)], dim=-1))
     )
     object_index = torch.randint(k, (n,), generator=generator, dtype=torch.int32)
@@ -152,7 +152,7 @@ def _random_cameras(
     options: SceneOptions, normal: Callable[..., Tensor], uniform: Callable[..., Tensor]
 ) -> Cameras:
     c, w, h = options.cameras, options.width, options.height
-    first = se3_exp(torch.cat([10 * normal(1, 3), normal(1, 3)], dim=-1))
+    first = se3_exp(torch.cat([2 * normal(1, 3), normal(1, 3)], dim=-1))
     nearby = se3_exp(torch.cat([0.3 * normal(c, 3), 0.05 * normal(c, 3)], dim=-1))
     nearby[0] = torch.eye(4, dtype=torch.float64)
     Ks = torch.zeros(c, 3, 3, dtype=torch.float64)
