@@ -50,8 +50,12 @@ def park_cars(
     actors = []
     for number, (s, side) in enumerate(sorted(order[: config.parked_cars])):
         turn = (0.0 if side < 0 else np.pi) + rng.normal(0, 0.015)
-        world_from_ground = street.frame(s + rng.uniform(-0.3, 0.3), side * (_PARKING_M + rng.uniform(-0.1, 0.1)), turn)
-        actor, actor_from_ground = _make(f"parked-{number}", "car", np.random.default_rng([config.seed, 50, number]), number + 1)
+        world_from_ground = street.frame(
+            s + rng.uniform(-0.3, 0.3), side * (_PARKING_M + rng.uniform(-0.1, 0.1)), turn
+        )
+        actor, actor_from_ground = _make(
+            f"parked-{number}", "car", np.random.default_rng([config.seed, 50, number]), number + 1
+        )
         world_from_actor = world_from_ground @ np.linalg.inv(actor_from_ground)
         _append(builder, actor.mesh, world_from_actor, number + 1)
         actors.append(replace(actor, world_from_actor=lambda _, pose=world_from_actor: pose))
@@ -73,7 +77,9 @@ def make_moving_actors(street: Street, config: ToyConfig, first: int, crossing_s
             speed = config.speed_mps * rng.uniform(0.98, 1.06)
             s0 = 16.0 + 15.0 * (i // 2) + rng.uniform(0, 3)
         lateral = LANE_CENTRE_M if oncoming else -LANE_CENTRE_M
-        actors.append(_mover(street, config, "car", f"car-{i}", first + len(actors) + 1, _Walk(s0, speed, lateral)))
+        actors.append(
+            _mover(street, config, "car", f"car-{i}", first + len(actors) + 1, _Walk(s0, speed, lateral))
+        )
     for i in range(config.pedestrians):
         if i == 0:
             walk = _Walk(crossing_s + rng.uniform(-0.6, 0.6), 0.0, 4.2, -1.3)
@@ -98,7 +104,9 @@ class _Walk:
 
 
 def _mover(street: Street, config: ToyConfig, category: str, name: str, instance: int, walk: _Walk) -> Actor:
-    actor, actor_from_ground = _make(name, category, np.random.default_rng([config.seed, 60, instance]), instance)
+    actor, actor_from_ground = _make(
+        name, category, np.random.default_rng([config.seed, 60, instance]), instance
+    )
     ground_from_actor = np.linalg.inv(actor_from_ground)
 
     def world_from_actor(time_s: float) -> Float64[np.ndarray, "4 4"]:
@@ -113,7 +121,7 @@ def _mover(street: Street, config: ToyConfig, category: str, name: str, instance
         present = tuple(sorted(((low - walk.s0) / walk.speed, (high - walk.s0) / walk.speed)))
     if walk.lateral_speed != 0:
         reach = KERB_M + 2.6
-        ends = sorted(((side * reach - walk.lateral0) / walk.lateral_speed for side in (-1, 1)))
+        ends = sorted((side * reach - walk.lateral0) / walk.lateral_speed for side in (-1, 1))
         present = (max(present[0], ends[0]), min(present[1], ends[1]))
     return replace(actor, world_from_actor=world_from_actor, present_s=present, moving=True)
 

@@ -11,7 +11,9 @@ _ROOF = (0.26, 0.12, 0.08)
 _STONE = (0.48, 0.45, 0.40)
 
 
-def add_building(builder: MeshBuilder, rng: np.random.Generator, width: float, floors: int, facade: int) -> None:
+def add_building(
+    builder: MeshBuilder, rng: np.random.Generator, width: float, floors: int, facade: int
+) -> None:
     """Adds a house in `builder`'s frame: front in the plane y = 0 facing -y, x along it, ground at z = 0."""
     builder.semantic = CLASS_ID["building"]
     half, depth = 0.5 * width, 10.0
@@ -36,7 +38,14 @@ def add_building(builder: MeshBuilder, rng: np.random.Generator, width: float, f
     builder.box((-half, -0.16, height - 0.34), (half, 0.0, height - 0.1), concrete, trim)
     if rng.uniform() < 0.55:
         _add_roof(builder, half, depth, height + 0.22, rng)
-    builder.tube((half - 0.12, -0.07, 0.1), (half - 0.12, -0.07, height), (0.05, 0.05), TILE["metal"], (0.2, 0.2, 0.2), 6)
+    builder.tube(
+        (half - 0.12, -0.07, 0.1),
+        (half - 0.12, -0.07, height),
+        (0.05, 0.05),
+        TILE["metal"],
+        (0.2, 0.2, 0.2),
+        6,
+    )
     _add_front_parts(builder, rng, half, floors)
 
 
@@ -45,19 +54,27 @@ def _add_roof(builder: MeshBuilder, half: float, depth: float, z: float, rng: np
     ridge = 0.45 * depth
     tone = tuple(np.array(_ROOF) * rng.uniform(0.7, 1.3))
     low, high = -0.35, z + rise
-    builder.polygon([(-half, low, z), (half, low, z), (half, ridge, high), (-half, ridge, high)], TILE["roof"], tone)
+    builder.polygon(
+        [(-half, low, z), (half, low, z), (half, ridge, high), (-half, ridge, high)], TILE["roof"], tone
+    )
     back = depth - low
-    builder.polygon([(half, back, z), (-half, back, z), (-half, ridge, high), (half, ridge, high)], TILE["roof"], tone)
+    builder.polygon(
+        [(half, back, z), (-half, back, z), (-half, ridge, high), (half, ridge, high)], TILE["roof"], tone
+    )
     for x in (-half, half):
         builder.polygon([(x, low, z), (x, back, z), (x, ridge, high)], TILE["concrete"], (0.4, 0.36, 0.3))
     x = rng.uniform(-0.6, 0.6) * half
-    builder.box((x - 0.3, ridge - 0.3, z), (x + 0.3, ridge + 0.3, high + 0.7), TILE["kerb"], (0.34, 0.16, 0.11))
+    builder.box(
+        (x - 0.3, ridge - 0.3, z), (x + 0.3, ridge + 0.3, high + 0.7), TILE["kerb"], (0.34, 0.16, 0.11)
+    )
 
 
 def _add_front_parts(builder: MeshBuilder, rng: np.random.Generator, half: float, floors: int) -> None:
     bays = int(2 * half // BAY_M)
     balconies, awnings = rng.uniform() < 0.45, rng.uniform() < 0.5
-    cloth = np.array([[0.5, 0.1, 0.07], [0.1, 0.25, 0.4], [0.6, 0.5, 0.3], [0.12, 0.3, 0.16]])[rng.integers(4)]
+    cloth = np.array([[0.5, 0.1, 0.07], [0.1, 0.25, 0.4], [0.6, 0.5, 0.3], [0.12, 0.3, 0.16]])[
+        rng.integers(4)
+    ]
     for bay in range(bays):
         x = -half + (bay + 0.5) * BAY_M
         if awnings and rng.uniform() < 0.7:
@@ -80,7 +97,9 @@ def _add_balcony(builder: MeshBuilder, x: float, z: float, rng: np.random.Genera
     for y in (-0.82,):
         builder.box((x - 0.95, y - 0.02, z + 0.98), (x + 0.95, y + 0.03, z + 1.04), TILE["plain"], dark)
         for post in np.linspace(-0.93, 0.93, 9):
-            builder.box((x + post - 0.015, y, z + 0.1), (x + post + 0.015, y + 0.02, z + 0.98), TILE["plain"], dark)
+            builder.box(
+                (x + post - 0.015, y, z + 0.1), (x + post + 0.015, y + 0.02, z + 0.98), TILE["plain"], dark
+            )
     for side in (-0.95, 0.93):
         builder.box((x + side, -0.85, z + 0.98), (x + side + 0.02, 0, z + 1.04), TILE["plain"], dark)
     if rng.uniform() < 0.5:

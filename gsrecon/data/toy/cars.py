@@ -90,7 +90,7 @@ def _add_body(builder: MeshBuilder, outline: np.ndarray, half: float, paint: Col
         builder.polygon([right[i], left[i], left[j], right[j]], TILE["metal"], tone)
     middle = np.array([outline[:, 0].mean(), 0.55 * (low + high)])
     for ring, y, order in ((left, half, 1), (right, -half, -1)):
-        centre = np.array([middle[0], y + 0.015 * order, middle[1]])
+        centre = np.array([middle[0], y, middle[1]])
         for i in range(count):
             j = (i + 1) % count
             builder.polygon([centre, ring[j], ring[i]][::order], TILE["metal"], paint)
@@ -134,6 +134,15 @@ def _inside(face: np.ndarray, across: tuple[float, float], up: tuple[float, floa
 
 def _add_wheel(builder: MeshBuilder, centre: tuple[float, float, float], radius: float, side: float) -> None:
     x, y, z = centre
+    arch = 1.22 * radius
+    builder.tube(
+        (x, y, z + 0.02),
+        (x, y + side * 0.103, z + 0.02),
+        (arch, arch),
+        TILE["plain"],
+        (0.015, 0.015, 0.015),
+        16,
+    )
     builder.tube((x, y - 0.11, z), (x, y + 0.11, z), (radius, radius), TILE["plain"], _TYRE, sides=14)
     outer = y + side * 0.112
     builder.tube(
@@ -164,7 +173,8 @@ def _add_details(
             x0 = x * 2 * front
             y0, y1 = sorted((side * (half - 0.02), side * (half + 0.02)))
             builder.box((x0, y0, 0.5 * height), (x0 + 0.16, y1, 0.5 * height + 0.03), plain, _TRIM)
-    builder.box((front - 0.1, -half + 0.12, 0.22), (front + 0.02, half - 0.12, z - 0.1), plain, _TRIM)
-    builder.box((rear - 0.02, -half + 0.12, 0.24), (rear + 0.1, half - 0.12, z - 0.08), plain, _TRIM)
+    builder.box((front - 0.1, -half + 0.12, 0.24), (front + 0.02, half - 0.12, 0.36), plain, _TRIM)
+    builder.box((front - 0.1, -half + 0.45, z - 0.06), (front + 0.008, half - 0.45, z + 0.07), plain, _TRIM)
+    builder.box((rear - 0.02, -half + 0.12, 0.26), (rear + 0.1, half - 0.12, 0.4), plain, _TRIM)
     for x0, x1 in ((front, front + 0.03), (rear - 0.03, rear)):
         builder.box((x0, -0.26, z - 0.06), (x1, 0.26, z + 0.05), plain, (0.8, 0.78, 0.6))

@@ -73,7 +73,7 @@ class ToyConfig:
     @property
     def frames(self) -> int:
         """Frames of each camera, the first and the last metre included."""
-        return int(math.floor(self.length_m / self.step_m + 1e-9)) + 1
+        return math.floor(self.length_m / self.step_m + 1e-9) + 1
 
     @property
     def focal_px(self) -> float:

@@ -21,6 +21,7 @@ from gsrecon.data.toy.store import Store
 from gsrecon.data.toy.world import World
 
 _START_US = 1_000_000
+_DEFAULT = ToyConfig()
 _MEMORY_LIMIT_BYTES = 64 * 2**20
 
 
@@ -48,10 +49,11 @@ class ToyDrive:
         """The recording. Rendered on first use; kept in a folder for the next time if there is a cache."""
         config = self.config
         frames = [self._bare_frame(name, i) for i in range(config.frames) for name in self.cameras]
-        with Store(self._cache, config) as store:
-            with ThreadPoolExecutor(self._threads) as pool:
-                frames = list(pool.map(lambda frame: self._with_picture(frame, store), frames))
-                sweeps = list(pool.map(lambda i: self._sweep(i, store), self._sweep_indices()))
+        # Built before the threads start: a cached property may be computed twice otherwise.
+        _ = self.world, self.instance_ids
+        with Store(self._cache, config) as store, ThreadPoolExecutor(self._threads) as pool:
+            frames = list(pool.map(lambda frame: self._with_picture(frame, store), frames))
+            sweeps = list(pool.map(lambda i: self._sweep(i, store), self._sweep_indices()))
         ego_times = np.array([self._frame_us(i) for i in range(config.frames)], dtype=np.int64)
         key_times = np.unique(np.concatenate([ego_times, [f.timestamp_us for f in frames]])).astype(np.int64)
         return DrivingLog(
@@ -65,7 +67,7 @@ class ToyDrive:
             ego_timestamps_us=ego_times,
             world_from_ego=np.stack([self._world_from_ego(int(t)) for t in ego_times]),
             source_from_world=np.eye(4),
-            convention="Made by gsrecon in its own conventions: nothing was converted; sweeps are free of motion.",
+            convention="Made in gsrecon's own conventions, nothing converted; sweeps are free of motion.",
             licence="Apache-2.0",
         )
 
@@ -81,7 +83,9 @@ class ToyDrive:
         world_from_cam[:3, 3] += shift
         return self.truth_at(frame.camera, world_from_cam, frame.timestamp_us)
 
-    def truth_at(self, camera: str, world_from_cam: Float64[np.ndarray, "4 4"], timestamp_us: int) -> ToyTruth:
+    def truth_at(
+        self, camera: str, world_from_cam: Float64[np.ndarray, "4 4"], timestamp_us: int
+    ) -> ToyTruth:
         """What a camera of the rig sees from any pose at any time."""
         if camera not in self.cameras:
             raise ValueError(f"camera: expected one of {sorted(self.cameras)}, got {camera!r}")
@@ -151,7 +155,9 @@ class ToyDrive:
         return tuple(tracks)
 
 
-def make_toy(config: ToyConfig = ToyConfig(), cache: Path | str | None = "auto", threads: int | None = None) -> ToyDrive:
+def make_toy(
+    config: ToyConfig = _DEFAULT, cache: Path | str | None = "auto", threads: int | None = None
+) -> ToyDrive:
     """A toy drive.
 
     Args:

@@ -45,7 +45,7 @@ def add_sign(builder: MeshBuilder, rng: np.random.Generator) -> None:
 
 
 def _disc(builder: MeshBuilder, z: float, layers: list[tuple[float, Colour, int]]) -> None:
-    """Regular polygons of given radius, colour and sides, each a little before the one below; one points up."""
+    """Regular polygons of given radius, colour and sides, each a little before the last."""
     for i, (radius, colour, sides) in enumerate(layers):
         turn = np.pi / 2 if sides % 2 else np.pi / 2 + np.pi / sides
         angle = -2 * np.pi * np.arange(sides) / sides + turn

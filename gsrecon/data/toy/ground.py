@@ -27,20 +27,33 @@ def add_ground(builder: MeshBuilder, street: Street, rng: np.random.Generator, c
     reach = 400.0
     middle = street.point(np.array(0.5 * (start + end)), np.array(0.0))
     span = 0.5 * (end - start) + reach
-    plane = middle + np.array([(-span, -span, -0.05), (span, -span, -0.05), (span, span, -0.05), (-span, span, -0.05)])
+    plane = middle + np.array(
+        [(-span, -span, -0.05), (span, -span, -0.05), (span, span, -0.05), (-span, span, -0.05)]
+    )
     builder.polygon(plane, TILE["grass"], (0.12, 0.17, 0.06))
     builder.semantic = CLASS_ID["road"]
     _strip(builder, street, s, (-KERB_M, KERB_M), 0.0, TILE["asphalt"], _ASPHALT)
     for side in (-1.0, 1.0):
         across = np.arange(end, end + 11.5, 1.0)
-        _strip(builder, street, across, tuple(sorted((side * KERB_M, side * 90.0))), 0.0, TILE["asphalt"], _ASPHALT)
+        _strip(
+            builder,
+            street,
+            across,
+            tuple(sorted((side * KERB_M, side * 90.0))),
+            0.0,
+            TILE["asphalt"],
+            _ASPHALT,
+        )
         walk = s[s <= end]
         builder.semantic = CLASS_ID["sidewalk"]
         edge = tuple(sorted((side * KERB_M, side * (KERB_M + 0.28))))
         _strip(builder, street, walk, edge, KERB_HEIGHT_M, TILE["kerb"], (0.42, 0.41, 0.39))
         inner = tuple(sorted((side * (KERB_M + 0.28), side * (FRONT_M + 3))))
         _strip(builder, street, walk, inner, KERB_HEIGHT_M, TILE["paving"], (0.33, 0.31, 0.29))
-        low, high = street.point(walk, np.array(side * KERB_M)), street.point(walk, np.array(side * KERB_M), KERB_HEIGHT_M)
+        low, high = (
+            street.point(walk, np.array(side * KERB_M)),
+            street.point(walk, np.array(side * KERB_M), KERB_HEIGHT_M),
+        )
         face = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
         uv = np.stack([walk[:-1], walk[1:], walk[1:], walk[:-1]], axis=1)
         uv = np.stack([uv, np.broadcast_to([0.0, 0.0, 0.13, 0.13], uv.shape)], axis=-1)
@@ -53,7 +66,11 @@ def add_ground(builder: MeshBuilder, street: Street, rng: np.random.Generator, c
 def lane_lines(street: Street) -> tuple[Lane, ...]:
     """The painted lines as polylines in world: the middle and the two edges of the driving lanes."""
     s = np.arange(street.start_m, street.end_m - 4.0, 1.0)
-    lines = (("centre", "dashed", 0.0), ("left", "solid", PARKING_LINE_M), ("right", "solid", -PARKING_LINE_M))
+    lines = (
+        ("centre", "dashed", 0.0),
+        ("left", "solid", PARKING_LINE_M),
+        ("right", "solid", -PARKING_LINE_M),
+    )
     return tuple(Lane(name, kind, street.point(s, np.array(lateral))) for name, kind, lateral in lines)
 
 
@@ -112,7 +129,9 @@ def _add_marks(builder: MeshBuilder, street: Street, crossing_s: float) -> None:
 def _add_arrow(builder: MeshBuilder, street: Street, s: float, lateral: float, way: float) -> None:
     frame = builder.frame
     builder.frame = street.frame(s, lateral, turn=0.0 if way > 0 else np.pi, z=_MARK_HEIGHT_M)
-    builder.polygon([(-1.6, -0.09, 0), (0.5, -0.09, 0), (0.5, 0.09, 0), (-1.6, 0.09, 0)], TILE["paint"], _MARK)
+    builder.polygon(
+        [(-1.6, -0.09, 0), (0.5, -0.09, 0), (0.5, 0.09, 0), (-1.6, 0.09, 0)], TILE["paint"], _MARK
+    )
     builder.polygon([(0.5, -0.35, 0), (1.6, 0, 0), (0.5, 0.35, 0)], TILE["paint"], _MARK)
     builder.frame = frame
 
@@ -136,5 +155,9 @@ def _add_wear(builder: MeshBuilder, street: Street, rng: np.random.Generator) ->
             builder.polygon(ring, TILE["paving"], tone)
         for side in (-1, 1):
             builder.frame = street.frame(float(s), side * (KERB_M - 0.25), z=0.004)
-            builder.polygon(np.array([(-0.3, -0.2, 0), (0.3, -0.2, 0), (0.3, 0.2, 0), (-0.3, 0.2, 0)]), TILE["plain"], (0.03, 0.03, 0.03))
+            builder.polygon(
+                np.array([(-0.3, -0.2, 0), (0.3, -0.2, 0), (0.3, 0.2, 0), (-0.3, 0.2, 0)]),
+                TILE["plain"],
+                (0.03, 0.03, 0.03),
+            )
     builder.frame = frame

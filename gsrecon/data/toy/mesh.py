@@ -1,14 +1,18 @@
 """Triangles with what the shading needs, and a builder that makes them from boxes, prisms and quads."""
 
+import math
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float32, Float64, Int16, Int32, UInt8
 
 from gsrecon.data.toy.classes import CLASS_ID
 
-Colour = tuple[float, float, float]
-"""Linear reflectance, 0 to 1."""
+Colour = tuple[float, ...]
+"""Linear reflectance of red, green and blue, 0 to 1."""
+_FANS: dict[int, np.ndarray] = {}
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class MeshBuilder:
             "triangles": corners @ rotation.T + translation,
             "uv": uv,
             "tile": np.full(count, tile),
-            "colour": np.broadcast_to(np.asarray(colour, dtype=np.float64), (count, 3)),
+            "colour": np.asarray(colour, dtype=np.float64) + np.zeros((count, 1)),
             "group": group + self._groups,
             "semantic": np.full(count, self.semantic),
             "instance": np.full(count, self.instance),
@@ -76,11 +80,15 @@ class MeshBuilder:
             self._parts[name].append(value)
         self._groups += int(group.max()) + 1 if count else 0
 
-    def polygon(self, points: np.ndarray, tile: int, colour: Colour, uv: np.ndarray | None = None) -> None:
+    def polygon(
+        self, points: npt.ArrayLike, tile: int, colour: Colour, uv: npt.ArrayLike | None = None
+    ) -> None:
         """Adds one flat convex polygon, corners [P, 3] counter-clockwise seen from outside."""
         points = np.asarray(points, dtype=np.float64)
         uv = flat_uv(points) if uv is None else np.asarray(uv, dtype=np.float64)
-        fan = np.array([[0, i, i + 1] for i in range(1, len(points) - 1)])
+        fan = _FANS.get(len(points))
+        if fan is None:
+            fan = _FANS[len(points)] = np.array([[0, i, i + 1] for i in range(1, len(points) - 1)])
         self.triangles(points[fan], uv[fan], tile, colour, np.zeros(len(fan), dtype=np.int64))
 
     def quads(self, corners: Float64[np.ndarray, "N 4 3"], tile: int, colour: np.ndarray | Colour) -> None:
@@ -121,10 +129,9 @@ class MeshBuilder:
         self, ring0: np.ndarray, ring1: np.ndarray, tile: int, colour: Colour, caps: bool = True
     ) -> None:
         """Adds the sides between two rings [P, 3] of equally many corners, and the two end faces."""
-        count = len(ring0)
-        for i in range(count):
-            j = (i + 1) % count
-            self.polygon(np.stack([ring0[i], ring0[j], ring1[j], ring1[i]]), tile, colour)
+        faces = np.stack([ring0, np.roll(ring0, -1, axis=0), np.roll(ring1, -1, axis=0), ring1], axis=1)
+        for face in faces:
+            self.polygon(face, tile, colour)
         if caps:
             self.polygon(ring0[::-1], tile, colour)
             self.polygon(ring1, tile, colour)
@@ -165,19 +172,22 @@ class MeshBuilder:
         for p in polar:
             ring = np.concatenate([np.sin(p) * circle, np.full((sides, 1), -np.cos(p))], axis=-1)
             levels.append(np.asarray(centre) + ring * np.asarray(radii))
-        for lower, upper in zip(levels[:-1], levels[1:], strict=True):
+        for lower, upper in pairwise(levels):
             self.loft(lower, upper, tile, colour, caps=False)
 
 
 def flat_uv(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 2"]:
     """Isometric texture coordinates [m] of a flat polygon: u is level, v points up (level faces: x, y)."""
-    normal = np.zeros(3)
-    for a, b in zip(points, np.roll(points, -1, axis=0), strict=True):
-        normal += np.cross(a, b)
-    normal /= max(float(np.linalg.norm(normal)), 1e-12)
-    if abs(normal[2]) > 0.99:
+    # Newell's method, written out: np.cross costs more than all the rest of a face.
+    x, y, z = points.T
+    ahead = np.arange(1, len(points) + 1) % len(points)
+    nx = float((y - y[ahead]) @ (z + z[ahead]))
+    ny = float((z - z[ahead]) @ (x + x[ahead]))
+    nz = float((x - x[ahead]) @ (y + y[ahead]))
+    level = math.hypot(nx, ny)
+    length = max(math.hypot(level, nz), 1e-12)
+    if abs(nz) > 0.99 * length:
         return points[:, :2].copy()
-    u = np.cross([0.0, 0.0, 1.0], normal)
-    u /= np.linalg.norm(u)
-    v = np.cross(normal, u)
+    u = np.array([-ny, nx, 0.0]) / level
+    v = np.array([-nz * nx, -nz * ny, level * level]) / (level * length)
     return np.stack([points @ u, points @ v], axis=-1)

@@ -55,7 +55,10 @@ def _add_houses(builder: MeshBuilder, street: Street, rng: np.random.Generator) 
                 for half in (-1, 1):
                     hedge = 0.5 * width - 1.2
                     builder.frame = street.frame(
-                        s + 0.5 * width + half * (0.25 * width + 0.3), side * (FRONT_M + 0.4), turn, KERB_HEIGHT_M
+                        s + 0.5 * width + half * (0.25 * width + 0.3),
+                        side * (FRONT_M + 0.4),
+                        turn,
+                        KERB_HEIGHT_M,
                     )
                     add_hedge(builder, rng, hedge)
             facade += 1 + int(rng.integers(2))
@@ -94,7 +97,9 @@ def _add_kerbside(
                 add_lamp(builder)
             elif kind == 3:
                 pick = int(rng.integers(3))
-                builder.frame = street.frame(*near, turn=turn if pick else (0.0 if side < 0 else np.pi), z=KERB_HEIGHT_M)
+                builder.frame = street.frame(
+                    *near, turn=turn if pick else (0.0 if side < 0 else np.pi), z=KERB_HEIGHT_M
+                )
                 if pick == 0:
                     add_sign(builder, rng)
                 elif pick == 1:
@@ -107,6 +112,8 @@ def _add_kerbside(
         for offset in (-2.6, 2.6):
             builder.frame = street.frame(crossing_s + offset, side * (KERB_M + 0.5), z=KERB_HEIGHT_M)
             add_bollard(builder)
-        builder.frame = street.frame(crossing_s - 3.4, side * (KERB_M + 0.6), turn=0.0 if side < 0 else np.pi, z=KERB_HEIGHT_M)
+        builder.frame = street.frame(
+            crossing_s - 3.4, side * (KERB_M + 0.6), turn=0.0 if side < 0 else np.pi, z=KERB_HEIGHT_M
+        )
         add_sign(builder, rng)
     builder.frame = np.eye(4)

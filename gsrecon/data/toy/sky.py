@@ -5,14 +5,14 @@ from jaxtyping import Float32
 
 from gsrecon.data.toy.textures import Noise
 
-SUN_COLOUR = np.array([2.35, 2.15, 1.85], dtype=np.float32)
+SUN_COLOUR = np.array([2.55, 2.3, 1.95], dtype=np.float32)
 """Light of the sun on a surface that faces it."""
-SKY_LIGHT = np.array([0.62, 0.72, 0.88], dtype=np.float32)
+SKY_LIGHT = np.array([0.66, 0.80, 1.02], dtype=np.float32)
 """Light from above on a level surface."""
 GROUND_LIGHT = np.array([0.34, 0.32, 0.29], dtype=np.float32)
 """Light from below on a surface that faces the ground."""
-_HORIZON = np.array([0.72, 0.80, 0.88], dtype=np.float32)
-_ZENITH = np.array([0.13, 0.30, 0.62], dtype=np.float32)
+_HORIZON = np.array([0.74, 0.92, 1.16], dtype=np.float32)
+_ZENITH = np.array([0.13, 0.34, 0.85], dtype=np.float32)
 _HAZE_M = 900.0
 _SIZE = 512
 
@@ -30,9 +30,14 @@ class Sky:
             dtype=np.float32,
         )
         """Direction to the sun in world."""
+        across = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
+        self.across_sun: Float32[np.ndarray, "2 3"] = np.stack([across, np.cross(self.sun, across)]).astype(
+            np.float32
+        )
+        """Two directions square to the sun and to each other."""
         noise = Noise(_SIZE, rng)
         clouds = noise.fbm(3, 6, 0.55)
-        self._clouds = np.clip((clouds - 0.1) / 1.6, 0, 1).astype(np.float32).ravel()
+        self._clouds = np.clip((clouds - 0.65) / 1.6, 0, 1).astype(np.float32).ravel()
 
     def colour(self, directions: Float32[np.ndarray, "N 3"]) -> Float32[np.ndarray, "N 3"]:
         """Linear colour seen along unit directions in world."""
@@ -40,9 +45,9 @@ class Sky:
         blend = 1 - (1 - up) ** 3
         colour = _HORIZON * (1 - blend) + _ZENITH * blend
         towards_sun = np.clip(directions @ self.sun, 0, 1)[:, None]
-        colour = colour + 0.25 * towards_sun**12 * SUN_COLOUR
+        colour = colour + 0.2 * towards_sun**12 * SUN_COLOUR
         cover = self._cloud(directions)[:, None] * np.clip(up * 6, 0, 1)
-        return (colour * (1 - cover) + cover * np.float32(1.02)).astype(np.float32)
+        return (colour * (1 - cover) + cover * np.float32(1.7)).astype(np.float32)
 
     def _cloud(self, directions: np.ndarray) -> np.ndarray:
         """Bilinear look-up on a flat layer of clouds."""
@@ -61,4 +66,4 @@ class Sky:
     def haze(self, colour: np.ndarray, distance_m: np.ndarray) -> np.ndarray:
         """Colour with the air's own light mixed in over a distance."""
         share = (1 - np.exp(-distance_m / np.float32(_HAZE_M)))[:, None]
-        return colour + (_HORIZON * np.float32(0.9) - colour) * share
+        return colour + (_HORIZON * np.float32(0.8) - colour) * share

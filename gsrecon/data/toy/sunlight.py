@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float32
 
+from gsrecon.data.toy.sky import Sky
 from gsrecon.data.toy.tracer import TriangleTracer
 
 _CELL_M = 0.05
@@ -16,13 +17,11 @@ class SunGrid:
     """How far sunlight reaches, on a grid square to the sun; one ray a cell."""
 
     def __init__(
-        self, tracer: TriangleTracer, sun: Float32[np.ndarray, " 3"], outline: Float32[np.ndarray, "P 3"], threads: int
+        self, tracer: TriangleTracer, sky: Sky, outline: Float32[np.ndarray, "P 3"], threads: int
     ) -> None:
-        """`outline` are points in world whose neighbourhood (60 m up) the grid has to cover."""
-        across = np.cross([0.0, 0.0, 1.0], sun)
-        across /= np.linalg.norm(across)
-        self._axes = np.stack([across, np.cross(sun, across)]).astype(np.float32)
-        self._sun = sun.astype(np.float32)
+        """`outline` are points in world around what has to be covered."""
+        self._axes = sky.across_sun
+        self._sun = sky.sun
         places = outline @ self._axes.T
         self._low = places.min(axis=0)
         self._shape = np.ceil((places.max(axis=0) - self._low) / _CELL_M).astype(int) + 2
@@ -54,5 +53,7 @@ class SunGrid:
         flat = self._height.ravel()
         width = int(self._shape[0])
         below = (flat.take(index) <= height) * (1 - fu) + (flat.take(index + 1) <= height) * fu
-        above = (flat.take(index + width) <= height) * (1 - fu) + (flat.take(index + width + 1) <= height) * fu
+        above = (flat.take(index + width) <= height) * (1 - fu) + (
+            flat.take(index + width + 1) <= height
+        ) * fu
         return below * (1 - fv) + above * fv

@@ -59,7 +59,7 @@ def _plain(noise: Noise) -> np.ndarray:
 
 
 def _asphalt(noise: Noise) -> np.ndarray:
-    value = 1 + 0.13 * noise.fbm(4, 3) + 0.11 * noise.fbm(32, 2) + 0.07 * noise.fbm(128, 2)
+    value = 1 + 0.07 * noise.fbm(4, 3) + 0.09 * noise.fbm(32, 2) + 0.07 * noise.fbm(128, 2)
     crack = np.abs(noise.fbm(3, 4))
     value *= 1 - 0.5 * np.exp(-((crack / 0.02) ** 2)) * (noise.layer(5) > 0.1)
     stones = noise.layer(noise.size // 4)

@@ -16,13 +16,13 @@ class TriangleTracer:
             BackendUnavailableError: embreex is not installed.
         """
         try:
-            from embreex import rtcore_scene
             from embreex.mesh_construction import TriangleMesh
+            from embreex.rtcore_scene import EmbreeScene
         except ImportError as error:
             raise BackendUnavailableError(
                 "the toy drive casts rays with embreex, which is not installed: pip install 'gsrecon[toy]'"
             ) from error
-        self._scene = rtcore_scene.EmbreeScene()
+        self._scene = EmbreeScene()
         if len(triangles) == 0:
             triangles = np.full((1, 3, 3), 1e6, dtype=np.float32)
         self._mesh = TriangleMesh(self._scene, np.ascontiguousarray(triangles, dtype=np.float32))

@@ -1,5 +1,6 @@
 """The toy world at work: what rays meet at a time, and what light comes back along them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,17 +16,10 @@ from gsrecon.data.toy.sunlight import SunGrid
 from gsrecon.data.toy.textures import Atlas
 from gsrecon.data.toy.tracer import TriangleTracer
 
-_CHUNK = 1 << 16
-
-
-@dataclass(frozen=True)
-class _Surface:
-    """Per triangle what shading needs; static triangles first, then every actor's own."""
-
-    normal: Float32[np.ndarray, "T 3"]
-    corner: Float32[np.ndarray, "T 3"]
-    uv_from_point: Float32[np.ndarray, "T 2 3"]
-    uv_at_corner: Float32[np.ndarray, "T 2"]
+_CHUNK = 1 << 14
+"""Rays shaded at once: small enough that the working set stays in the core's own cache."""
+# Columns of the table that shading gathers from, one row a triangle.
+_UV, _UV_OFFSET, _NORMAL, _COLOUR, _TILE = slice(0, 6), slice(6, 8), slice(8, 11), slice(11, 14), 14
 
 
 @dataclass(frozen=True)
@@ -64,9 +58,9 @@ class World:
         self._radii = [0.5 * float(np.linalg.norm(a.size_lwh)) + 0.05 for a in self.movers]
         meshes = [self.scenery.static, *(a.mesh for a in self.movers)]
         self._first = np.cumsum([0, *map(len, meshes)]).astype(np.int32)
-        self._surface = _surfaces(meshes)
-        self.tile = np.concatenate([m.tile for m in meshes])
-        self.colour = np.concatenate([m.colour for m in meshes])
+        self._corner = np.concatenate([m.triangles[:, 0] for m in meshes])
+        self._table = _shading_table(meshes)
+        self.colour = np.ascontiguousarray(self._table[:, _COLOUR])
         self.semantic = np.concatenate([m.semantic for m in meshes])
         self.instance = np.concatenate([m.instance for m in meshes])
         groups, start = [], 0
@@ -78,7 +72,9 @@ class World:
         if config.shadows:
             s = np.arange(self.street.start_m - 4, self.street.end_m + 14, 2.0)
             sides = [self.street.point(s, np.array(side), z) for side in (-14, 14) for z in (0.0, 8.0)]
-            self._sun_grid = SunGrid(self._tracer, self.sky.sun, np.concatenate(sides).astype(np.float32), threads)
+            self._sun_grid = SunGrid(
+                self._tracer, self.sky, np.concatenate(sides).astype(np.float32), threads
+            )
 
     def trace(
         self, origin: Float64[np.ndarray, " 3"], directions: Float32[np.ndarray, "N 3"], moment: Moment
@@ -99,7 +95,9 @@ class World:
             rotation = world_from_actor[:3, :3]
             local_origin = ((origin - world_from_actor[:3, 3]) @ rotation).astype(np.float32)
             local = directions[rows] @ rotation.astype(np.float32)
-            hit, reach = self._actor_tracers[number].first_hit(np.broadcast_to(local_origin, local.shape), local)
+            hit, reach = self._actor_tracers[number].first_hit(
+                np.broadcast_to(local_origin, local.shape), local
+            )
             nearer = reach < distance[rows]
             rows = rows[nearer]
             triangle[rows] = hit[nearer] + self._first[number + 1]
@@ -153,77 +151,97 @@ class World:
         pixel_angle: float,
         moment: Moment,
     ) -> np.ndarray:
-        surface = self._surface
-        normal = surface.normal[triangle]
-        points = origin.astype(np.float32) + distance[:, None] * directions
+        row = self._table.take(triangle, axis=0)
+        normal = row[:, _NORMAL].copy()
+        points = distance[:, None] * directions
+        points += origin.astype(np.float32)
         local = points
-        for number, world_from_actor in moment.present:
-            first, last = self._first[number + 1], self._first[number + 2]
-            rows = np.flatnonzero((triangle >= first) & (triangle < last))
-            if rows.size:
-                local = local.copy() if local is points else local
-                rotation = world_from_actor[:3, :3].astype(np.float32)
-                local[rows] = (points[rows] - world_from_actor[:3, 3].astype(np.float32)) @ rotation
-                normal[rows] = normal[rows] @ rotation.T
-        uv = np.einsum("nij,nj->ni", surface.uv_from_point[triangle], local - surface.corner[triangle])
-        uv += surface.uv_at_corner[triangle]
-        reach = distance * np.linalg.norm(directions, axis=1)
+        for rows, _, world_from_actor in self._on_movers(triangle, moment):
+            local = local.copy() if local is points else local
+            rotation = world_from_actor[:3, :3].astype(np.float32)
+            local[rows] = (points[rows] - world_from_actor[:3, 3].astype(np.float32)) @ rotation
+            normal[rows] = normal[rows] @ rotation.T
+        uv = np.einsum("nij,nj->ni", row[:, _UV].reshape(-1, 2, 3), local)
+        uv += row[:, _UV_OFFSET]
+        reach = distance * np.sqrt(np.einsum("ij,ij->i", directions, directions))
         facing = np.einsum("ij,ij->i", normal, directions)
         normal *= np.where(facing > 0, np.float32(-1), np.float32(1))[:, None]
         slant = np.maximum(np.abs(facing) * distance / np.maximum(reach, 1e-6), np.float32(0.02))
         footprint = distance * np.float32(pixel_angle) / np.sqrt(slant)
-        albedo = self.atlas.sample(self.tile[triangle], uv, footprint) * self.colour[triangle]
+        albedo = self.atlas.sample(row[:, _TILE].astype(np.int32), uv, footprint) * row[:, _COLOUR]
         albedo *= self.atlas.macro(points)[:, None]
         light = self._light(points, normal, moment)
         return self.sky.haze(albedo * light, reach)
 
     def _light(self, points: np.ndarray, normal: np.ndarray, moment: Moment) -> np.ndarray:
-        upward = (np.float32(0.5) + np.float32(0.5) * normal[:, 2])[:, None]
-        ambient = GROUND_LIGHT + (SKY_LIGHT - GROUND_LIGHT) * upward
         # A street is a canyon: less of the sky is seen further down.
-        ambient = ambient * (0.62 + 0.38 * np.clip(points[:, 2] / 9, 0, 1))[:, None].astype(np.float32)
-        cosine = np.clip(normal @ self.sky.sun, 0, 1)
+        share = np.float32(0.62) + np.minimum(np.maximum(points[:, 2], 0), 9) * np.float32(0.38 / 9)
+        upward = (np.float32(0.5) + np.float32(0.5) * normal[:, 2]) * share
+        ambient = share[:, None] * GROUND_LIGHT
+        ambient += upward[:, None] * (SKY_LIGHT - GROUND_LIGHT)
+        cosine = np.maximum(normal @ self.sky.sun, 0)
         if self._sun_grid is not None:
             facing = np.flatnonzero(cosine > 0)
             lit = self._sun_grid.lit(points[facing], normal[facing])
             self._shade_by_movers(points[facing], normal[facing], lit, moment)
             cosine[facing] *= lit
-        return ambient + cosine[:, None] * SUN_COLOUR
+        ambient += cosine[:, None] * SUN_COLOUR
+        return ambient
 
-    def _shade_by_movers(self, points: np.ndarray, normal: np.ndarray, lit: np.ndarray, moment: Moment) -> None:
-        """Shadow rays towards the sun through the spheres of moving objects; sets `lit` to 0 where they hit."""
+    def _shade_by_movers(
+        self, points: np.ndarray, normal: np.ndarray, lit: np.ndarray, moment: Moment
+    ) -> None:
+        """Sets `lit` to 0 where a ray towards the sun meets a moving object."""
         sun = self.sky.sun
+        axes = self.sky.across_sun
+        across = points @ axes.T
+        low, high = across.min(axis=0, initial=np.inf), across.max(axis=0, initial=-np.inf)
         for number, world_from_actor in moment.present:
-            centre = world_from_actor[:3, 3].astype(np.float32) - points
-            along = centre @ sun
-            gap2 = np.einsum("ij,ij->i", centre, centre) - along * along
-            rows = np.flatnonzero((gap2 < self._radii[number] ** 2) & (along > -self._radii[number]) & (lit > 0))
+            centre = world_from_actor[:3, 3].astype(np.float32)
+            place, radius = axes @ centre, self._radii[number]
+            if (place + radius < low).any() or (place - radius > high).any():
+                continue
+            off = across - place
+            gap2 = np.einsum("ij,ij->i", off, off)
+            rows = np.flatnonzero(gap2 < self._radii[number] ** 2)
+            rows = rows[((centre - points[rows]) @ sun > -self._radii[number]) & (lit[rows] > 0)]
             if rows.size == 0:
                 continue
             rotation = world_from_actor[:3, :3].astype(np.float32)
-            start = (points[rows] + np.float32(0.015) * normal[rows] - world_from_actor[:3, 3].astype(np.float32)) @ rotation
+            start = (points[rows] + np.float32(0.015) * normal[rows] - centre) @ rotation
             towards = np.broadcast_to(sun @ rotation, start.shape)
             lit[rows[self._actor_tracers[number].blocked(start, towards)]] = 0.0
+
+    def _on_movers(
+        self, triangle: np.ndarray, moment: Moment
+    ) -> Iterator[tuple[np.ndarray, int, Float64[np.ndarray, "4 4"]]]:
+        """Rows of `triangle` that lie on each moving object, the object and its pose."""
+        rows = np.flatnonzero(triangle >= self._first[1])
+        if rows.size == 0:
+            return
+        owner = np.searchsorted(self._first, triangle[rows], side="right") - 2
+        for number, world_from_actor in moment.present:
+            mine = rows[owner == number]
+            if mine.size:
+                yield mine, number, world_from_actor
 
     def _planes(
         self, triangle: np.ndarray, origin: np.ndarray, moment: Moment
     ) -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, " N"]]:
         """Normals of triangles in world and distances of their planes from `origin`."""
-        normal = self._surface.normal[triangle]
-        corner = self._surface.corner[triangle]
+        normal = self._table[triangle, _NORMAL]
+        corner = self._corner[triangle]
         offset = np.einsum("ij,ij->i", normal, corner - origin.astype(np.float32))
-        for number, world_from_actor in moment.present:
-            first, last = self._first[number + 1], self._first[number + 2]
-            rows = np.flatnonzero((triangle >= first) & (triangle < last))
-            if rows.size:
-                rotation = world_from_actor[:3, :3]
-                local_origin = ((origin - world_from_actor[:3, 3]) @ rotation).astype(np.float32)
-                offset[rows] = np.einsum("ij,ij->i", normal[rows], corner[rows] - local_origin)
-                normal[rows] = normal[rows] @ rotation.T.astype(np.float32)
+        for rows, _, world_from_actor in self._on_movers(triangle, moment):
+            rotation = world_from_actor[:3, :3]
+            local_origin = ((origin - world_from_actor[:3, 3]) @ rotation).astype(np.float32)
+            offset[rows] = np.einsum("ij,ij->i", normal[rows], corner[rows] - local_origin)
+            normal[rows] = normal[rows] @ rotation.T.astype(np.float32)
         return normal, offset
 
 
-def _surfaces(meshes: list[Mesh]) -> _Surface:
+def _shading_table(meshes: list[Mesh]) -> Float32[np.ndarray, "T 15"]:
+    """Texture coordinates as an affine map of the point, normal, colour and texture of every triangle."""
     corners = np.concatenate([m.triangles for m in meshes]).astype(np.float64)
     uv = np.concatenate([m.uv for m in meshes]).astype(np.float64)
     a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
@@ -234,9 +252,8 @@ def _surfaces(meshes: list[Mesh]) -> _Surface:
     weight_b, weight_c = np.cross(b, normal) / area, np.cross(normal, a) / area
     to_b, to_c = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
     uv_from_point = to_b[:, :, None] * weight_b[:, None, :] + to_c[:, :, None] * weight_c[:, None, :]
-    return _Surface(
-        normal=normal.astype(np.float32),
-        corner=corners[:, 0].astype(np.float32),
-        uv_from_point=uv_from_point.astype(np.float32),
-        uv_at_corner=uv[:, 0].astype(np.float32),
-    )
+    offset = uv[:, 0] - np.einsum("nij,nj->ni", uv_from_point, corners[:, 0])
+    colour = np.concatenate([m.colour for m in meshes])
+    tile = np.concatenate([m.tile for m in meshes])[:, None]
+    table = [uv_from_point.reshape(-1, 6), offset, normal, colour, tile]
+    return np.concatenate(table, axis=1).astype(np.float32)
