@@ -9,6 +9,7 @@ Examples:
   gsrecon check scenes/mine.toml
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 from gsrecon.cli.options import Drive, OptionalPath
@@ -25,32 +26,33 @@ class Check:
 
     def run(self) -> int:
         """Prints what was found."""
+        from rich.markup import escape
         from rich.table import Table
 
-        from gsrecon.cli.console import console
+        from gsrecon.cli.console import console, sharing
         from gsrecon.data.check import check
         from gsrecon.data.spec import open_drive
 
         log, _ = open_drive(self.drive, self.data)
-        findings = check(log)
         out = console()
         cameras = ", ".join(f"{c.name} {c.width}x{c.height}" for c in log.cameras.values())
         out.print(f"{log.name} ({log.source}): {len(log.frames)} pictures, {len(log.sweeps)} lidar sweeps")
         out.print(f"cameras: {cameras}")
-        if not findings:
-            out.print("[green]nothing found: ready to train[/green]")
-            return 0
+        with sharing("checking") as share:
+            findings = check(log, progress=share)
         table = Table("", "where", "what", "what to do", show_lines=True)
         colors = {"error": "red", "warning": "yellow"}
         for finding in findings:
             color = colors.get(finding.severity, "cyan")
-            table.add_row(
-                f"[{color}]{finding.severity}[/{color}]", finding.where, finding.message, finding.remedy
-            )
-        out.print(table, soft_wrap=False)
-        errors = sum(finding.severity == "error" for finding in findings)
-        out.print(f"{errors} errors, {len(findings) - errors} other findings")
-        return 1 if errors else 0
+            row = (finding.where, finding.message, finding.remedy)
+            table.add_row(f"[{color}]{finding.severity}[/{color}]", *map(escape, row))
+        if findings:
+            out.print(table, soft_wrap=False)
+        count = Counter(finding.severity for finding in findings)
+        out.print(f"{count['error']} errors, {count['warning']} warnings")
+        if not count["error"]:
+            out.print("[green]ready to train[/green]")
+        return 1 if count["error"] else 0
 
 
 COMMAND = Check

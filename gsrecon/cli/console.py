@@ -1,6 +1,6 @@
 """What commands say while they work: progress with the time left, and tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -29,10 +29,19 @@ def counting(told: str, total: int) -> Iterator["Counter"]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", markup=False),
         console=Console(stderr=True, highlight=False),
     ) as progress:
         yield Counter(progress, told, total)
+
+
+@contextmanager
+def sharing(told: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar of work that tells what it does and the share of it that is done, 0 to 1."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[said]}", markup=False))
+    with Progress(*columns, console=Console(stderr=True, highlight=False)) as progress:
+        task = progress.add_task(told, total=1.0, said="")
+        yield lambda said, share: progress.update(task, completed=share, said=said)
 
 
 class Counter:

@@ -97,14 +97,17 @@ def package_facts() -> list[Fact]:
 
 
 def _cpu_backend() -> Fact:
-    remedy = "install with a C++ compiler present (`pip install .`); without it only the slow reference runs"
-    try:
-        from gsrecon import _C
-    except ImportError as error:
-        return Fact("cpu", f"the extension gsrecon._C does not load ({error})", False, remedy)
     import torch
 
-    return Fact("cpu", f"{_C.cpu_isa()} kernels, {torch.get_num_threads()} threads")
+    from gsrecon.errors import BackendUnavailableError
+    from gsrecon.ops import _native
+
+    try:
+        isa = _native.kernels().cpu_isa()
+    except BackendUnavailableError as error:
+        remedy = "pip install . with a C++ compiler; without it only the slow reference runs"
+        return Fact("cpu", str(error), False, remedy)
+    return Fact("cpu", f"{isa} kernels, {torch.get_num_threads()} threads")
 
 
 def _cuda() -> Fact:

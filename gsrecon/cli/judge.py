@@ -67,15 +67,17 @@ def _last(history: list[dict], key: str) -> float | None:
 
 def _tell(run: Run, evaluation: Evaluation) -> None:
     out = console()
-    table = Table("camera", "pictures", "PSNR [dB]", "SSIM", "LPIPS", "near [dB]", "far [dB]", "depth [m]")
+    table = Table("camera", "count", "PSNR, dB", "SSIM", "LPIPS", "near, dB", "far, dB", "depth, m")
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True
     for name, summary in evaluation.cameras.items():
         table.add_row(name, *_cells(summary))
     if len(evaluation.cameras) > 1:
         table.add_row("all", *_cells(evaluation.summary), style="bold")
     if evaluation.pictures:
         out.print(table, soft_wrap=False)
+        if evaluation.summary.lpips is None:
+            out.print("LPIPS: not computed, there were no weights (gsrecon evaluate --lpips-weights)")
     else:
         out.print("no picture was held out, so there is nothing to score; set [test] in the scene spec")
     out.print(f"numbers: {run.folder / 'metrics.json'}")
@@ -83,14 +85,14 @@ def _tell(run: Run, evaluation: Evaluation) -> None:
 
 
 def _cells(s: Summary) -> list[str]:
-    def shown(value: float | None, digits: int, missing: str = "-") -> str:
-        return missing if value is None else f"{value:.{digits}f}"
+    def shown(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:.{digits}f}"
 
     return [
         str(s.pictures),
         shown(s.psnr, 2),
         shown(s.ssim, 4),
-        shown(s.lpips, 4, "not computed"),
+        shown(s.lpips, 4),
         shown(s.psnr_near, 2),
         shown(s.psnr_far, 2),
         shown(s.depth_error_m, 2),

@@ -88,14 +88,19 @@ def _guarded(name: str, words: Sequence[str], debug: bool) -> int:
 def _command(name: str, words: Sequence[str]) -> int:
     import tyro
 
+    from gsrecon.cli.usage import UsageError
+
     module = import_module(f"gsrecon.cli.{name}")
-    command = tyro.cli(
-        module.COMMAND,
-        prog=f"gsrecon {name}",
-        description=module.__doc__,
-        args=list(words),
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.CascadeSubcommandArgs),
-    )
+    try:
+        command = tyro.cli(
+            module.COMMAND,
+            prog=f"gsrecon {name}",
+            description=module.__doc__,
+            args=list(words),
+            config=(tyro.conf.FlagCreatePairsOff, tyro.conf.CascadeSubcommandArgs),
+        )
+    except ValueError as error:  # an option out of range
+        raise UsageError(str(error)) from error
     return command.run()
 
 
@@ -116,5 +121,5 @@ def _told(error: Exception, expected: bool) -> str:
 
 
 def _usage(message: str) -> int:
-    print(f"error: {message}; `gsrecon --help` shows how", file=sys.stderr)
+    print(f"error: {message}; `gsrecon COMMAND --help` tells more", file=sys.stderr)
     return 2

@@ -38,12 +38,12 @@ class Watch:
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Watches one training on standard error."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     columns = (
         TextColumn("training"),
         BarColumn(bar_width=30),
         TaskProgressColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[said]}", markup=False),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield Watch(progress, progress.add_task("", total=1.0, said="starting"), console)
