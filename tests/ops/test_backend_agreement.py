@@ -63,7 +63,7 @@ def random_weights(result: Rasterized, keep: Tensor, seed: int) -> dict[str, Ten
     return weights
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(options=scene_options())
 def test_away_from_thresholds_values_agree_to_1e_5_and_gradients_to_1e_4(options: SceneOptions) -> None:
     scene = settled(random_scene(options))
@@ -102,7 +102,7 @@ def test_away_from_thresholds_values_agree_to_1e_5_and_gradients_to_1e_4(options
         assert relative_error(actual_gradients[name], gradient) < 1e-4, name
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(options=scene_options())
 def test_with_thresholds_999_values_of_1000_agree_to_2e_4_and_gradients_to_2e_3(
     options: SceneOptions,
