@@ -61,7 +61,7 @@ def _stages(row: dict) -> dict[str, float]:
     return {name.removeprefix("ms_"): value for name, value in row.items() if name.startswith("ms_")}
 
 
-def _last(history: list[dict], key: str) -> float | None:
+def _last(history: list[dict], key: str) -> float | int | None:
     return next((row[key] for row in reversed(history) if isinstance(row.get(key), int | float)), None)
 
 

@@ -1,0 +1,135 @@
+"""Mistakes end with one line on standard error and an exit code, never with a traceback."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from gsrecon.cli.main import run as run_command
+
+
+def fails(words: list[str], told: str, capsys: pytest.CaptureFixture[str], code: int = 1) -> None:
+    assert run_command(words) == code
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if line.strip()]
+    assert len(lines) == 1, said
+    assert lines[0].startswith("error: ")
+    assert told in lines[0]
+    assert "Traceback" not in said
+
+
+def test_an_unknown_command_lists_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(["trian"], "there is no command 'trian'; there are demo, doctor", capsys, code=2)
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command([]) == 2
+    assert "gsrecon COMMAND" in capsys.readouterr().out
+
+
+def test_an_unknown_option_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_command(["export", "runs/x", "--fromat", "ply"])
+    assert stopped.value.code == 2
+    assert "--fromat" in capsys.readouterr().err
+
+
+def test_an_option_out_of_range_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(["train", "toy", "--steps", "0"], "steps: expected at least 1, got 0", capsys, code=2)
+    fails(["render", "runs/x", "--fps", "0"], "--fps: expected more than 0", capsys, code=2)
+    fails(["demo", "--minutes", "0"], "--minutes: expected more than 0", capsys, code=2)
+
+
+def test_two_ways_to_fly_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["render", "runs/x", "--shift-left", "1", "--orbit", "0", "0", "0"]
+    fails(words, "--shift-left and --orbit do not go together", capsys, code=2)
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+@pytest.mark.parametrize("kind", ["kitti", "kitti-odometry", "folder"])
+def test_a_drive_that_is_not_there_is_named(
+    command: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails([command, f"{kind}:{tmp_path / 'none'}"], str(tmp_path / "none"), capsys)
+
+
+def test_a_drive_of_no_known_kind_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    fails(["train", "waymo:somewhere"], "waymo:somewhere: no such scene", capsys)
+
+
+def test_an_unknown_key_in_a_spec_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "mine.toml"
+    spec.write_text('drive = "toy"\nimage_scael = 0.5\n')
+    fails(["train", str(spec)], f"{spec}: the key image_scael is unknown; allowed are name", capsys)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "render", "export"])
+def test_a_folder_that_is_no_run_is_named(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails([command, str(tmp_path)], f"{tmp_path}: ", capsys)
+    fails([command, str(tmp_path / "none")], f"{tmp_path / 'none'}: ", capsys)
+
+
+def test_a_damaged_scene_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = run / "checkpoints" / "step-7" / "scene" / "nodes" / "background.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    fails(["export", str(run)], "background.safetensors: the file is damaged", capsys)
+
+
+def test_an_unknown_camera_is_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fails(["render", str(run), "--camera", "rear"], "camera 'rear' is not in the scene", capsys)
+
+
+def test_a_mistake_in_a_path_file_is_named(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "flight.toml"
+    path.write_text("version = 1\nkeyframe = []\n")
+    fails(["render", str(run), "--path", str(path)], "unknown key 'keyframe'", capsys)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "scene.ply").write_bytes(b"old")
+
+    def full(path: Path, *rest: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("gsrecon.evaluation.export.write_ply", full)
+    fails(["export", str(run)], "scene.ply: the disk is full; make room", capsys)
+    assert (run / "scene.ply").read_bytes() == b"old"
+
+
+def test_ctrl_c_says_how_to_go_on(
+    drive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gsrecon.train.progress import TrainResult
+
+    def stopped(log, spec, config, folder, observers, resume):
+        return TrainResult(folder, folder, steps=12, seconds=1.0, gaussians=5, finished=False)
+
+    monkeypatch.setattr("gsrecon.cli.fit.train", stopped)
+    assert run_command(["train", f"folder:{drive}", "--out", str(tmp_path / "run")]) == 130
+    said = capsys.readouterr().err
+    assert "step 12 is saved" in said
+    assert "--resume" in said
+    assert "Traceback" not in said
+
+
+def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
+    from gsrecon.errors import CheckpointError
+
+    with pytest.raises(CheckpointError):
+        run_command(["export", str(tmp_path), "--debug"])
+
+
+def test_a_surprise_is_one_line_too(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*words: object) -> None:
+        raise ZeroDivisionError("by\nnothing")
+
+    monkeypatch.setattr("gsrecon.evaluation.export.write_ply", broken)
+    fails(["export", str(run)], "ZeroDivisionError: by nothing (run again with --debug", capsys)
