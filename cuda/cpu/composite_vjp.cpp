@@ -19,6 +19,8 @@ namespace gsrecon {
 inline namespace GSRECON_ISA {
 namespace {
 
+typedef float float4 __attribute__((vector_size(16)));
+
 enum Sum { kOne, kDx, kDy, kDxDx, kDxDy, kDyDy, kChannel0 };
 
 struct SubtileState {
@@ -203,7 +205,8 @@ void gather(const CompositeInputs& in, const TileLists& lists, int64_t camera, c
             if (thread == 0) return 0;
             return first_record(thread) < end ? lists.records[first_record(thread)].gaussian : in.n;
         };
-        std::vector<float> total((size_t)stride);
+        std::vector<float4> sum((size_t)stride / 4);
+        const float* total = reinterpret_cast<const float*>(sum.data());
         int64_t next = first_gaussian(t);
         const auto clear_until = [&](int64_t gaussian) {
             if (gaussian <= next) return;
@@ -216,24 +219,33 @@ void gather(const CompositeInputs& in, const TileLists& lists, int64_t camera, c
             if (out.depths) std::fill_n(out.depths + g, count, 0.0f);
             if (out.absgrad) std::fill_n(out.absgrad + 2 * g, 2 * count, 0.0f);
         };
-        constexpr int64_t kAhead = 24;
+        constexpr int64_t kAhead = 16;
         for (int64_t i = first_record(t); i < first_record(t + 1); i++) {
             const Record& r = lists.records[i];
             clear_until(r.gaussian);
             next = r.gaussian + 1;
             const int64_t last = i + 1 < end ? camera_entries + lists.records[i + 1].first_slot : entries_end;
-            std::fill(total.begin(), total.end(), 0.0f);
+            std::fill(sum.begin(), sum.end(), float4{});
             for (int64_t slot = camera_entries + r.first_slot; slot < last; slot++) {
+                // Entries of one Gaussian lie far apart: ask for the marks early, and for the sums that are marked.
+                if (slot + 2 * kAhead < entries_end)
+                    __builtin_prefetch(&lists.entries[lists.slot_entries[slot + 2 * kAhead]]);
                 if (slot + kAhead < entries_end) {
-                    const char* ahead =
-                        (const char*)(sums + ((int64_t)lists.slot_entries[slot + kAhead] - camera_entries) * stride);
-                    __builtin_prefetch(ahead);
-                    __builtin_prefetch(ahead + 4 * (stride - 1));
+                    const int64_t ahead = lists.slot_entries[slot + kAhead];
+                    if (lists.entries[ahead] >> kEntryIdBits) {
+                        const float* s = sums + (ahead - camera_entries) * stride;
+                        __builtin_prefetch(s);
+                        __builtin_prefetch(s + stride - 1);
+                    }
                 }
                 const int64_t entry = lists.slot_entries[slot];
                 if (lists.entries[entry] >> kEntryIdBits == 0) continue;  // nothing was blended there
                 const float* s = sums + (entry - camera_entries) * stride;
-                for (int j = 0; j < stride; j++) total[(size_t)j] += s[j];
+                for (size_t j = 0; j < sum.size(); j++) {
+                    float4 four;
+                    memcpy(&four, s + 4 * j, sizeof four);
+                    sum[j] += four;
+                }
             }
             const int64_t g = row + r.gaussian;
             const float a = r.a * (-2.0f / kLog2E), b = r.b * (-1.0f / kLog2E), c = r.c * (-2.0f / kLog2E);
@@ -245,10 +257,10 @@ void gather(const CompositeInputs& in, const TileLists& lists, int64_t camera, c
             out.opacities[g] = total[kOne] / in.opacities[g];
             float* colors = out.colors + (shared ? r.gaussian : g) * in.channels;
             for (int d = 0; d < in.channels; d++)
-                colors[d] = total[(size_t)(kChannel0 + d)] + (shared && camera ? colors[d] : 0.0f);
-            if (out.depths) out.depths[g] = in.with_depth ? total[(size_t)(kChannel0 + in.channels)] : 0.0f;
+                colors[d] = total[kChannel0 + d] + (shared && camera ? colors[d] : 0.0f);
+            if (out.depths) out.depths[g] = in.with_depth ? total[kChannel0 + in.channels] : 0.0f;
             if (out.absgrad)
-                for (int j = 0; j < 2; j++) out.absgrad[2 * g + j] = total[(size_t)(kChannel0 + channels + j)] / kLog2E;
+                for (int j = 0; j < 2; j++) out.absgrad[2 * g + j] = total[kChannel0 + channels + j] / kLog2E;
         }
         clear_until(t + 1 == team ? in.n : first_gaussian(t + 1));
     }

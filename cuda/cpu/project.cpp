@@ -126,6 +126,17 @@ struct Directions {
     }
 };
 
+// Asks for the harmonics of the Gaussians that will need them; they are most of what is read.
+void prefetch_harmonics(const ProjectInputs& in, const Lanes& g, const vint& wanted) {
+    for (int l = 0; l < g.count; l++) {
+        if (!wanted[l]) continue;
+        const int64_t i = g.first + l;
+        const char* rest = reinterpret_cast<const char*>(in.sh_rest + 3 * in.sh_rest_count * i);
+        for (int64_t byte = 0; byte < 12 * in.sh_rest_count + 60; byte += 64) __builtin_prefetch(rest + byte);
+        __builtin_prefetch(in.sh0 + 3 * i);
+    }
+}
+
 float4 load4(const float* p) {
     float4 v;
     memcpy(&v, p, sizeof v);
@@ -165,6 +176,8 @@ void project_lanes(const ProjectInputs& in, const ProjectSettings& s, const Lane
     const Vec2<vfloat> m = geo.image.mean;
     const vint visible = geo.drawable & (opacity >= kAlphaFloor) & ((rx > s.radius_clip) | (ry > s.radius_clip)) &
                          (m.x + rx > 0.0f) & (m.x - rx < lens.width) & (m.y + ry > 0.0f) & (m.y - ry < lens.height);
+
+    if (s.sh_degree >= 0) prefetch_harmonics(in, g, visible);
 
     const vfloat values[11] = {
         m.x, m.y, rx, ry, geo.in_cam.z, geo.print.conic.a, geo.print.conic.b, geo.print.conic.c, opacity};
@@ -246,6 +259,8 @@ void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const 
     if (!any) return;
     vint visible;
     memcpy(&visible, seen, sizeof visible);
+
+    if (s.sh_degree >= 0) prefetch_harmonics(in, g, visible);
 
     const PoseLanes pose(poses, in.k, g.object);
     const Geometry geo(g, pose, lens, s);
