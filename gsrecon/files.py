@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[Path]:
+def written_aside(path: Path | str) -> Iterator[Path]:
     """Yields a neighbouring path to write to; takes the place of `path` when the block ends well.
 
     When the block raises (a full disk, Ctrl-C), the unfinished file is removed and a file that was at
@@ -26,7 +26,7 @@ def written_aside(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path | str, text: str) -> None:
     """Writes UTF-8 text as a whole file."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from gsrecon.gaussians.ply import write_ply
 from gsrecon.scene.graph import SceneGraph
 
 
-def export_ply(graph: SceneGraph, path: Path, time_s: float = 0.0) -> None:
+def export_ply(graph: SceneGraph, path: Path | str, time_s: float = 0.0) -> None:
     """Writes all Gaussians of a scene in world at one moment of the drive; the sky stays out.
 
     Args:

@@ -73,12 +73,13 @@ def render_path(
     _, lens = _camera(graph, camera)
     for pose, time_s in zip(path.world_from_cam, path.times_s, strict=True):
         with torch.no_grad():
-            drawn = render(
-                graph, _looking(lens, pose), time_s[None].float(), exposure=lens.name, backend=backend
-            )
+            drawn = render(graph, _looking(lens, pose), time_s[None].float(), backend=backend)
+            image = drawn.image[0]
+            if graph.appearance is not None:
+                image = graph.appearance.apply(image, lens.name, None)
         assert drawn.depth is not None
         yield View(
-            image=to_uint8(drawn.image[0].cpu().float().numpy()),
+            image=to_uint8(image.cpu().float().numpy()),
             depth=drawn.depth[0].cpu().float().numpy(),
             time_s=float(time_s),
             world_from_cam=pose.double(),

@@ -37,7 +37,7 @@ _TOP = ("version", "pictures_per_second", "keyframes")
 _KEYFRAME = ("time_s", "shown_s", "position", "look_at", "world_from_cam")
 
 
-def read_path_file(path: Path) -> CameraPath:
+def read_path_file(path: Path | str) -> CameraPath:
     """Reads a camera path file and flies it at its own picture rate.
 
     Raises:

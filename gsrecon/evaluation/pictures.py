@@ -26,7 +26,7 @@ def to_uint8(image: Float[np.ndarray, "H W 3"]) -> RGB:
     return (np.nan_to_num(np.clip(image, 0.0, 1.0)) * 255.0 + 0.5).astype(np.uint8)
 
 
-def write_png(path: Path, image: RGB) -> None:
+def write_png(path: Path | str, image: RGB) -> None:
     """Writes a picture as PNG, whole or not at all."""
     with written_aside(Path(path)) as aside:
         Image.fromarray(image).save(aside, format="PNG", compress_level=4)

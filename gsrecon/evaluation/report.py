@@ -39,7 +39,7 @@ class RunFacts:
     peak_memory_bytes: int | None = None
 
 
-def read_history(path: Path) -> list[dict[str, Any]]:
+def read_history(path: Path | str) -> list[dict[str, Any]]:
     """Rows of a `metrics.jsonl`; an unfinished last line and lines that are no rows are passed over.
 
     When a run was resumed, rows of steps that were done twice count once, as they were last.
@@ -57,7 +57,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return [rows[step] for step in sorted(rows)]
 
 
-def write_report(path: Path, evaluation: Evaluation, gallery: Gallery, facts: RunFacts) -> None:
+def write_report(path: Path | str, evaluation: Evaluation, gallery: Gallery, facts: RunFacts) -> None:
     """Writes `report.html`, whole or not at all."""
     style = files("gsrecon.evaluation").joinpath("report.css").read_text(encoding="utf-8")
     sections = [

@@ -103,7 +103,7 @@ class Evaluation:
         }
 
 
-def write_metrics(evaluation: Evaluation, path: Path) -> None:
+def write_metrics(evaluation: Evaluation, path: Path | str) -> None:
     """Writes an evaluation as `metrics.json`, whole or not at all."""
     write_text(path, json.dumps(evaluation.to_json(), indent=2, allow_nan=False) + "\n")
 

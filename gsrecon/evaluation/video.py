@@ -52,7 +52,7 @@ class Film:
 
 
 @contextmanager
-def film(path: Path, pictures_per_second: float = 10.0) -> Iterator[Film]:
+def film(path: Path | str, pictures_per_second: float = 10.0) -> Iterator[Film]:
     """Opens an mp4 film (H.264, yuv420p) that plays everywhere; the file appears when the block ends.
 
     Args:
@@ -77,7 +77,7 @@ def film(path: Path, pictures_per_second: float = 10.0) -> Iterator[Film]:
         writer._finish()
 
 
-def write_film(path: Path, images: Iterable[RGB], pictures_per_second: float = 10.0) -> None:
+def write_film(path: Path | str, images: Iterable[RGB], pictures_per_second: float = 10.0) -> None:
     """Writes a sequence of pictures as an mp4 film."""
     with film(path, pictures_per_second) as writer:
         for image in images:

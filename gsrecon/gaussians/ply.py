@@ -23,7 +23,7 @@ _REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}
 
 
 def write_ply(
-    path: Path, gaussians: Gaussians, source_from_world: Float[Tensor, "4 4"] | None = None
+    path: Path | str, gaussians: Gaussians, source_from_world: Float[Tensor, "4 4"] | None = None
 ) -> None:
     """Writes Gaussians in one frame as a splat PLY (binary, little endian), whole or not at all.
 
@@ -57,7 +57,7 @@ def write_ply(
         content.write(str(aside))
 
 
-def read_ply(path: Path) -> Gaussians:
+def read_ply(path: Path | str) -> Gaussians:
     """Reads a splat PLY of any spherical-harmonics degree, 0 to 4; without f_rest_* the degree is 0.
 
     Raises:
@@ -95,7 +95,7 @@ def read_ply(path: Path) -> Gaussians:
     )
 
 
-def read_source_from_world(path: Path) -> Float[Tensor, "4 4"] | None:
+def read_source_from_world(path: Path | str) -> Float[Tensor, "4 4"] | None:
     """The recording's coordinates as kept in a PLY that gsrecon wrote (float64); None if absent."""
     for comment in _ply(Path(path)).comments:
         if comment.startswith(_ORIGIN):
