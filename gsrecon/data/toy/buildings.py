@@ -28,9 +28,9 @@ def add_building(
         corners = [(x0, y0, 0), (x1, y1, 0), (x1, y1, height), (x0, y0, height)]
         builder.polygon(corners, tile, tint, [(shift, 0), (shift + run, 0), (shift + run, top), (shift, top)])
 
-    wall(-half, 0, half, 0)
-    wall(half, 0, half, depth)
-    wall(-half, depth, -half, 0)
+    wall(-half, 0.0, half, 0.0)
+    wall(half, 0.0, half, depth)
+    wall(-half, depth, -half, 0.0)
     trim = tuple(np.array(_STONE) * rng.uniform(0.75, 1.25))
     concrete = TILE["concrete"]
     builder.box((-half, -0.14, FLOOR_M - 0.18), (half, 0.0, FLOOR_M + 0.06), concrete, trim)

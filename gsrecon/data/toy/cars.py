@@ -1,9 +1,11 @@
 """Cars made of parts: body, cabin with windows, wheels, lights, plates, mirrors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gsrecon.data.toy.classes import CLASS_ID
-from gsrecon.data.toy.mesh import Colour, MeshBuilder
+from gsrecon.data.toy.mesh import Colour, MeshBuilder, Point
 from gsrecon.data.toy.textures import TILE
 
 PAINTS: tuple[Colour, ...] = (
@@ -60,7 +62,7 @@ def add_car(builder: MeshBuilder, rng: np.random.Generator) -> None:
     paint = PAINTS[rng.integers(len(PAINTS))]
     half = 0.5 * width
 
-    def place(outline: list[tuple[float, float]]) -> np.ndarray:
+    def place(outline: Sequence[Point]) -> np.ndarray:
         return np.array([((x - 0.5) * length, z * height) for x, z in outline])
 
     _add_body(builder, place(body), half, paint)
@@ -122,7 +124,7 @@ def _add_cabin(builder: MeshBuilder, corners: np.ndarray, half: float, paint: Co
             builder.polygon(window, TILE["plain"], _GLASS)
 
 
-def _inside(face: np.ndarray, across: tuple[float, float], up: tuple[float, float]) -> np.ndarray:
+def _inside(face: np.ndarray, across: Point, up: Point) -> np.ndarray:
     """The part of a four-cornered face between shares of its width and of its height."""
     corners = []
     for s, t in ((0, 0), (1, 0), (1, 1), (0, 1)):
@@ -132,7 +134,7 @@ def _inside(face: np.ndarray, across: tuple[float, float], up: tuple[float, floa
     return np.array(corners)
 
 
-def _add_wheel(builder: MeshBuilder, centre: tuple[float, float, float], radius: float, side: float) -> None:
+def _add_wheel(builder: MeshBuilder, centre: Point, radius: float, side: float) -> None:
     x, y, z = centre
     arch = 1.22 * radius
     builder.tube(

@@ -15,8 +15,10 @@ from gsrecon.data.toy.classes import CLASS_ID
 from gsrecon.data.toy.config import ToyConfig
 from gsrecon.data.toy.ground import lane_lines
 from gsrecon.data.toy.lidar import ego_from_lidar, sweep_points
+from gsrecon.data.toy.path import Street
 from gsrecon.data.toy.picture import ToyTruth, take_picture
 from gsrecon.data.toy.rig import delay_us, make_rig
+from gsrecon.data.toy.scenery import Scenery, build_scenery
 from gsrecon.data.toy.store import Store
 from gsrecon.data.toy.world import World
 
@@ -35,23 +37,35 @@ class ToyDrive:
         self.cameras: Mapping[str, Camera] = make_rig(config)
 
     @cached_property
+    def street(self) -> Street:
+        """The street's course and the ego car's way along it."""
+        return Street(self.config)
+
+    @cached_property
+    def scenery(self) -> Scenery:
+        """Everything on the street, and every object's box and way."""
+        return build_scenery(self.config, self.street)
+
+    @cached_property
     def world(self) -> World:
-        """The street with everything on it."""
-        return World(self.config, self._threads)
+        """The street ready for rays; a drive that comes from the cache never needs it."""
+        return World(self.config, self.street, self.scenery, self._threads)
 
     @cached_property
     def instance_ids(self) -> dict[str, int]:
         """Number in instance pictures and lidar points by track id; numbers count from 1."""
-        return {actor.id: number + 1 for number, actor in enumerate(self.world.scenery.actors)}
+        return {actor.id: number + 1 for number, actor in enumerate(self.scenery.actors)}
 
     @cached_property
     def log(self) -> DrivingLog:
         """The recording. Rendered on first use; kept in a folder for the next time if there is a cache."""
         config = self.config
-        frames = [self._bare_frame(name, i) for i in range(config.frames) for name in self.cameras]
+        frames = [self.bare_frame(name, i) for i in range(config.frames) for name in self.cameras]
         # Built before the threads start: a cached property may be computed twice otherwise.
-        _ = self.world, self.instance_ids
+        _ = self.instance_ids
         with Store(self._cache, config) as store, ThreadPoolExecutor(self._threads) as pool:
+            if not store.complete:
+                _ = self.world
             frames = list(pool.map(lambda frame: self._with_picture(frame, store), frames))
             sweeps = list(pool.map(lambda i: self._sweep(i, store), self._sweep_indices()))
         ego_times = np.array([self._frame_us(i) for i in range(config.frames)], dtype=np.int64)
@@ -63,13 +77,20 @@ class ToyDrive:
             frames=tuple(frames),
             sweeps=tuple(sweeps),
             tracks=self._tracks(key_times),
-            lanes=lane_lines(self.world.street),
+            lanes=lane_lines(self.street),
             ego_timestamps_us=ego_times,
             world_from_ego=np.stack([self._world_from_ego(int(t)) for t in ego_times]),
             source_from_world=np.eye(4),
             convention="Made in gsrecon's own conventions, nothing converted; sweeps are free of motion.",
             licence="Apache-2.0",
         )
+
+    def bare_frame(self, camera: str, index: int) -> CameraFrame:
+        """A frame's time and pose without its picture; for `truth` without rendering the whole drive."""
+        timestamp_us = self._frame_us(index) + delay_us(camera, self.config)
+        world_from_cam = self._world_from_ego(timestamp_us) @ self.cameras[camera].ego_from_cam
+        nothing = np.zeros((0, 0, 3), dtype=np.uint8)
+        return CameraFrame(camera, index, timestamp_us, world_from_cam, image=nothing)
 
     def truth(self, frame: CameraFrame, shift_left_m: float = 0.0) -> ToyTruth:
         """What the frame's camera sees exactly, with the whole rig moved to the left.
@@ -103,13 +124,7 @@ class ToyDrive:
         return (int(timestamp_us) - _START_US) * 1e-6
 
     def _world_from_ego(self, timestamp_us: int) -> Float64[np.ndarray, "4 4"]:
-        return self.world.street.world_from_ego(self._time_s(timestamp_us))
-
-    def _bare_frame(self, camera: str, index: int) -> CameraFrame:
-        timestamp_us = self._frame_us(index) + delay_us(camera, self.config)
-        world_from_cam = self._world_from_ego(timestamp_us) @ self.cameras[camera].ego_from_cam
-        nothing = np.zeros((0, 0, 3), dtype=np.uint8)
-        return CameraFrame(camera, index, timestamp_us, world_from_cam, image=nothing)
+        return self.street.world_from_ego(self._time_s(timestamp_us))
 
     def _with_picture(self, frame: CameraFrame, store: Store) -> CameraFrame:
         def render() -> dict[str, np.ndarray]:
@@ -130,7 +145,7 @@ class ToyDrive:
         )
 
     def _is_moving(self, instance: np.ndarray) -> np.ndarray:
-        table = np.array([False, *(actor.moving for actor in self.world.scenery.actors)])
+        table = np.array([False, *(actor.moving for actor in self.scenery.actors)])
         return table[instance]
 
     def _sweep_indices(self) -> range:
@@ -145,8 +160,10 @@ class ToyDrive:
 
     def _tracks(self, key_times: Int64[np.ndarray, " T"]) -> tuple[Track, ...]:
         tracks = []
-        for actor in self.world.scenery.actors:
-            times = [t for t in key_times if actor.present_s[0] <= self._time_s(t) <= actor.present_s[1]]
+        for actor in self.scenery.actors:
+            times = [
+                t for t in key_times.tolist() if actor.present_s[0] <= self._time_s(t) <= actor.present_s[1]
+            ]
             if times:
                 poses = np.stack([actor.world_from_actor(self._time_s(t)) for t in times])
                 tracks.append(

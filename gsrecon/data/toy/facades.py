@@ -1,8 +1,8 @@
 """Facade textures: masonry, four bays of windows by four floors, doors and shop fronts below."""
 
-from typing import Protocol
-
 import numpy as np
+
+from gsrecon.data.toy.noise import Noise
 
 BAYS = 4
 FLOORS = 4
@@ -19,16 +19,7 @@ _WALLS = (
 )
 
 
-class _NoiseSource(Protocol):
-    size: int
-    rng: np.random.Generator
-
-    def fbm(self, first: int, octaves: int, gain: float = 0.6) -> np.ndarray: ...
-
-    def layer(self, cells_u: int, cells_v: int | None = None) -> np.ndarray: ...
-
-
-def facade_texture(noise: _NoiseSource, number: int) -> tuple[np.ndarray, tuple[float, float]]:
+def facade_texture(noise: Noise, number: int) -> tuple[np.ndarray, tuple[float, float]]:
     """One repeat of a facade, row 0 at the ground, and its width and height [m]."""
     rng, size = noise.rng, noise.size
     wall = np.array(_WALLS[number % len(_WALLS)]) * rng.uniform(0.85, 1.15)
@@ -59,7 +50,9 @@ class _Drawing:
         self.px = (size / (BAYS * BAY_M), size / (FLOORS * FLOOR_M))
         self.height_m = (np.arange(size) + 0.5) / self.px[1]
 
-    def rect(self, x0: float, y0: float, x1: float, y1: float, colour: np.ndarray) -> None:
+    def rect(
+        self, x0: float | int, y0: float | int, x1: float | int, y1: float | int, colour: np.ndarray
+    ) -> None:
         """Fills a rectangle; a colour [2, 3] runs from the bottom to the top."""
         c0, c1 = (max(0, round(x * self.px[0])) for x in (x0, x1))
         r0, r1 = (max(0, round(y * self.px[1])) for y in (y0, y1))
@@ -71,7 +64,7 @@ class _Drawing:
             region[:] = colour[0] * (1 - t) + colour[1] * t
 
 
-def _masonry(noise: _NoiseSource, wall: np.ndarray, bricks: bool) -> np.ndarray:
+def _masonry(noise: Noise, wall: np.ndarray, bricks: bool) -> np.ndarray:
     size = noise.size
     rough = 1 + 0.05 * noise.fbm(8, 5) + 0.05 * noise.fbm(2, 3)
     if not bricks:

@@ -1,9 +1,11 @@
 """Street furniture: lamps, traffic signs, bollards, bins, benches."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from gsrecon.data.toy.classes import CLASS_ID
-from gsrecon.data.toy.mesh import Colour, MeshBuilder
+from gsrecon.data.toy.mesh import Colour, MeshBuilder, Point
 from gsrecon.data.toy.textures import TILE
 
 _STEEL: Colour = (0.22, 0.23, 0.24)
@@ -44,7 +46,7 @@ def add_sign(builder: MeshBuilder, rng: np.random.Generator) -> None:
         _plate(builder, -0.055, (-0.05, 2.5), (0.14, 2.74), _WHITE)
 
 
-def _disc(builder: MeshBuilder, z: float, layers: list[tuple[float, Colour, int]]) -> None:
+def _disc(builder: MeshBuilder, z: float, layers: Sequence[tuple[float, Colour, int]]) -> None:
     """Regular polygons of given radius, colour and sides, each a little before the last."""
     for i, (radius, colour, sides) in enumerate(layers):
         turn = np.pi / 2 if sides % 2 else np.pi / 2 + np.pi / sides
@@ -54,9 +56,7 @@ def _disc(builder: MeshBuilder, z: float, layers: list[tuple[float, Colour, int]
         builder.polygon(ring, TILE["plain"], colour)
 
 
-def _plate(
-    builder: MeshBuilder, x: float, low: tuple[float, float], high: tuple[float, float], colour: Colour
-) -> None:
+def _plate(builder: MeshBuilder, x: float, low: Point, high: Point, colour: Colour) -> None:
     (y0, z0), (y1, z1) = low, high
     builder.polygon([(x, y1, z0), (x, y0, z0), (x, y0, z1), (x, y1, z1)], TILE["plain"], colour)
 

@@ -25,7 +25,7 @@ def add_ground(builder: MeshBuilder, street: Street, rng: np.random.Generator, c
     s = np.arange(start, end + 12.0, 1.0)
     builder.semantic = CLASS_ID["terrain"]
     reach = 400.0
-    middle = street.point(np.array(0.5 * (start + end)), np.array(0.0))
+    middle = street.point(0.5 * (start + end), 0.0)
     span = 0.5 * (end - start) + reach
     plane = middle + np.array(
         [(-span, -span, -0.05), (span, -span, -0.05), (span, span, -0.05), (-span, span, -0.05)]
@@ -51,8 +51,8 @@ def add_ground(builder: MeshBuilder, street: Street, rng: np.random.Generator, c
         inner = tuple(sorted((side * (KERB_M + 0.28), side * (FRONT_M + 3))))
         _strip(builder, street, walk, inner, KERB_HEIGHT_M, TILE["paving"], (0.33, 0.31, 0.29))
         low, high = (
-            street.point(walk, np.array(side * KERB_M)),
-            street.point(walk, np.array(side * KERB_M), KERB_HEIGHT_M),
+            street.point(walk, side * KERB_M),
+            street.point(walk, side * KERB_M, KERB_HEIGHT_M),
         )
         face = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
         uv = np.stack([walk[:-1], walk[1:], walk[1:], walk[:-1]], axis=1)
@@ -71,7 +71,7 @@ def lane_lines(street: Street) -> tuple[Lane, ...]:
         ("left", "solid", PARKING_LINE_M),
         ("right", "solid", -PARKING_LINE_M),
     )
-    return tuple(Lane(name, kind, street.point(s, np.array(lateral))) for name, kind, lateral in lines)
+    return tuple(Lane(name, kind, street.point(s, lateral)) for name, kind, lateral in lines)
 
 
 def _strip(
@@ -84,7 +84,7 @@ def _strip(
     colour: Colour,
 ) -> None:
     """A band along the street between two lateral places, its texture running along it."""
-    right, left = (street.point(s, np.array(side), z) for side in lateral)
+    right, left = (street.point(s, side, z) for side in lateral)
     corners = np.stack([right[:-1], right[1:], left[1:], left[:-1]], axis=1)
     u = np.stack([s[:-1], s[1:], s[1:], s[:-1]], axis=1)
     v = np.broadcast_to([lateral[0], lateral[0], lateral[1], lateral[1]], u.shape)

@@ -1,17 +1,19 @@
 """Triangles with what the shading needs, and a builder that makes them from boxes, prisms and quads."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from jaxtyping import Float32, Float64, Int16, Int32, UInt8
 
 from gsrecon.data.toy.classes import CLASS_ID
 
-Colour = tuple[float, ...]
+Colour = tuple[float | int, ...]
 """Linear reflectance of red, green and blue, 0 to 1."""
+Point = tuple[float | int, ...] | np.ndarray
+"""A place [m]; or a size."""
 _FANS: dict[int, np.ndarray] = {}
 
 
@@ -81,7 +83,11 @@ class MeshBuilder:
         self._groups += int(group.max()) + 1 if count else 0
 
     def polygon(
-        self, points: npt.ArrayLike, tile: int, colour: Colour, uv: npt.ArrayLike | None = None
+        self,
+        points: Sequence[Point] | np.ndarray,
+        tile: int,
+        colour: Colour,
+        uv: Sequence[Point] | np.ndarray | None = None,
     ) -> None:
         """Adds one flat convex polygon, corners [P, 3] counter-clockwise seen from outside."""
         points = np.asarray(points, dtype=np.float64)
@@ -110,15 +116,13 @@ class MeshBuilder:
             np.repeat(np.arange(count), 2),
         )
 
-    def box(
-        self, low: tuple[float, float, float], high: tuple[float, float, float], tile: int, colour: Colour
-    ) -> None:
+    def box(self, low: Point, high: Point, tile: int, colour: Colour) -> None:
         """Adds an axis-aligned box of `frame` from corner `low` to corner `high` [m]."""
         (x0, y0, z0), (x1, y1, z1) = low, high
         self.prism([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], z0, z1, tile, colour)
 
     def prism(
-        self, outline: list[tuple[float, float]], z0: float, z1: float, tile: int, colour: Colour
+        self, outline: Sequence[Point], z0: float | int, z1: float | int, tile: int, colour: Colour
     ) -> None:
         """Adds an upright prism over a convex counter-clockwise outline in x, y."""
         bottom = np.array([(x, y, z0) for x, y in outline])
@@ -138,9 +142,9 @@ class MeshBuilder:
 
     def tube(
         self,
-        start: np.ndarray | tuple[float, float, float],
-        end: np.ndarray | tuple[float, float, float],
-        radii: tuple[float, float],
+        start: Point,
+        end: Point,
+        radii: Point,
         tile: int,
         colour: Colour,
         sides: int = 8,
@@ -157,8 +161,8 @@ class MeshBuilder:
 
     def ellipsoid(
         self,
-        centre: tuple[float, float, float],
-        radii: tuple[float, float, float],
+        centre: Point,
+        radii: Point,
         tile: int,
         colour: Colour,
         rings: int = 5,

@@ -30,15 +30,17 @@ class Street:
         )
         self._x = np.cumsum(np.cos(self._heading)) * 0.25
         self._y = np.cumsum(np.sin(self._heading)) * 0.25
-        origin = self.point(np.array(0.0), self.ego_lateral(np.array(0.0)))
+        origin = self.point(0.0, self.ego_lateral(0.0))
         self._x = self._x - origin[0]
         self._y = self._y - origin[1]
 
-    def heading(self, s: np.ndarray) -> np.ndarray:
+    def heading(self, s: float | np.ndarray) -> float | np.ndarray:
         """Direction of the street at s [rad], anticlockwise from world x."""
         return np.interp(s, self._s, self._heading)
 
-    def point(self, s: np.ndarray, lateral: np.ndarray, z: float = 0.0) -> Float64[np.ndarray, "... 3"]:
+    def point(
+        self, s: float | np.ndarray, lateral: float | np.ndarray, z: float = 0.0
+    ) -> Float64[np.ndarray, "... 3"]:
         """Points in world [m] at arc length s and `lateral` metres to the left."""
         s, lateral = np.broadcast_arrays(
             np.asarray(s, dtype=np.float64), np.asarray(lateral, dtype=np.float64)
@@ -52,23 +54,21 @@ class Street:
         self, s: float, lateral: float, turn: float = 0.0, z: float = 0.0
     ) -> Float64[np.ndarray, "4 4"]:
         """World from a frame at that place, x along the street turned by `turn` [rad] to the left."""
-        angle = float(self.heading(np.array(s))) + turn
+        angle = float(self.heading(s)) + turn
         world_from_place = np.eye(4)
         world_from_place[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        world_from_place[:3, 3] = self.point(np.array(s), np.array(lateral), z)
+        world_from_place[:3, 3] = self.point(s, lateral, z)
         return world_from_place
 
-    def ego_lateral(self, s: np.ndarray) -> np.ndarray:
+    def ego_lateral(self, s: float) -> float:
         """Lateral place of the ego car [m]: its lane's centre and a gentle sway."""
         a, b = self._sway
-        return (
-            -LANE_CENTRE_M
-            + 0.30 * np.sin(2 * np.pi * np.asarray(s) / 43 + a)
-            + 0.08 * np.sin(2 * np.pi * np.asarray(s) / 19 + b)
+        return float(
+            -LANE_CENTRE_M + 0.30 * np.sin(2 * np.pi * s / 43 + a) + 0.08 * np.sin(2 * np.pi * s / 19 + b)
         )
 
     def world_from_ego(self, time_s: float) -> Float64[np.ndarray, "4 4"]:
         """Pose of the ego car (x forward, y left, z up, on the ground) at a time from the start."""
         s = self.config.speed_mps * time_s
-        slope = float(self.ego_lateral(np.array(s + 0.05)) - self.ego_lateral(np.array(s - 0.05))) / 0.1
-        return self.frame(s, float(self.ego_lateral(np.array(s))), turn=float(np.arctan(slope)))
+        slope = (self.ego_lateral(s + 0.05) - self.ego_lateral(s - 0.05)) / 0.1
+        return self.frame(s, self.ego_lateral(s), turn=float(np.arctan(slope)))

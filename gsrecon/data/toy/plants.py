@@ -3,7 +3,7 @@
 import numpy as np
 
 from gsrecon.data.toy.classes import CLASS_ID
-from gsrecon.data.toy.mesh import MeshBuilder
+from gsrecon.data.toy.mesh import MeshBuilder, Point
 from gsrecon.data.toy.textures import TILE
 
 
@@ -52,7 +52,7 @@ def add_leaves(
     builder: MeshBuilder,
     rng: np.random.Generator,
     centre: np.ndarray,
-    radii: tuple[float, float, float],
+    radii: Point,
     count: int,
     green: np.ndarray,
 ) -> None:
@@ -70,7 +70,7 @@ def _add_leaf_quads(
     rng: np.random.Generator,
     place: np.ndarray,
     outward: np.ndarray,
-    size: tuple[float, float],
+    size: Point,
     green: np.ndarray,
 ) -> None:
     count = len(place)
@@ -79,8 +79,8 @@ def _add_leaf_quads(
     side = np.cross(normal, rng.normal(size=(count, 3)))
     side /= np.linalg.norm(side, axis=1, keepdims=True)
     other = np.cross(normal, side)
-    a = side * rng.uniform(*size, (count, 1))
-    b = other * rng.uniform(*size, (count, 1)) * 0.75
+    a = side * rng.uniform(size[0], size[1], (count, 1))
+    b = other * rng.uniform(size[0], size[1], (count, 1)) * 0.75
     corners = np.stack([place - a, place - b, place + a, place + b], axis=1)
     colour = green * rng.uniform(0.72, 1.28, (count, 1)) * np.array([1.0, 1.0, 1.0])
     colour = colour + rng.uniform(0, 0.03, (count, 1)) * np.array([1.0, 0.5, 0.0])

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-from gsrecon.data.toy.textures import Noise
+from gsrecon.data.toy.noise import Noise
 
 SUN_COLOUR = np.array([2.55, 2.3, 1.95], dtype=np.float32)
 """Light of the sun on a surface that faces it."""

@@ -39,6 +39,11 @@ class Store:
             self._aside = Path(tempfile.mkdtemp(prefix="toy-unfinished-", dir=cache))
             (self._aside / "config.json").write_text(text)
 
+    @property
+    def complete(self) -> bool:
+        """Whether everything is in the cache already and nothing will be rendered."""
+        return self.folder is not None and self._aside is None
+
     def __enter__(self) -> "Store":
         return self
 

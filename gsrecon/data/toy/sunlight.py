@@ -47,9 +47,11 @@ class SunGrid:
         place = (lifted @ self._axes.T - self._low) * np.float32(1 / _CELL_M)
         height = lifted @ self._sun + np.float32(0.02)
         np.clip(place, 0, self._shape - 1.001, out=place)
-        low = place.astype(np.int32)
-        fu, fv = (place - low).T
-        index = low[:, 1] * np.int32(self._shape[0]) + low[:, 0]
+        # The columns are copied: everything after works on contiguous float32.
+        u, v = np.ascontiguousarray(place.T)
+        low_u, low_v = u.astype(np.int32), v.astype(np.int32)
+        fu, fv = u - low_u.astype(np.float32), v - low_v.astype(np.float32)
+        index = low_v * np.int32(self._shape[0]) + low_u
         flat = self._height.ravel()
         width = int(self._shape[0])
         below = (flat.take(index) <= height) * (1 - fu) + (flat.take(index + 1) <= height) * fu

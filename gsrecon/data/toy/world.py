@@ -10,10 +10,10 @@ from gsrecon.data.toy.actors import Actor
 from gsrecon.data.toy.config import ToyConfig
 from gsrecon.data.toy.mesh import Mesh
 from gsrecon.data.toy.path import Street
-from gsrecon.data.toy.scenery import Scenery, build_scenery
+from gsrecon.data.toy.scenery import Scenery
 from gsrecon.data.toy.sky import GROUND_LIGHT, SKY_LIGHT, SUN_COLOUR, Sky
 from gsrecon.data.toy.sunlight import SunGrid
-from gsrecon.data.toy.textures import Atlas
+from gsrecon.data.toy.textures import make_atlas
 from gsrecon.data.toy.tracer import TriangleTracer
 
 _CHUNK = 1 << 14
@@ -46,13 +46,13 @@ class Moment:
 class World:
     """Meshes, textures, sky and sun of one config; everything that does not depend on a camera."""
 
-    def __init__(self, config: ToyConfig, threads: int = 1) -> None:
+    def __init__(self, config: ToyConfig, street: Street, scenery: Scenery, threads: int = 1) -> None:
         self.config = config
-        self.street = Street(config)
-        self.scenery: Scenery = build_scenery(config, self.street)
+        self.street = street
+        self.scenery = scenery
         self.movers: tuple[Actor, ...] = tuple(a for a in self.scenery.actors if a.moving)
         self.sky = Sky(config.seed)
-        self.atlas = Atlas(config.seed, size=512 if config.focal_px < 500 else 1024)
+        self.atlas = make_atlas(config.seed, 512 if config.focal_px < 500 else 1024)
         self._tracer = TriangleTracer(self.scenery.static.triangles)
         self._actor_tracers = [TriangleTracer(a.mesh.triangles) for a in self.movers]
         self._radii = [0.5 * float(np.linalg.norm(a.size_lwh)) + 0.05 for a in self.movers]
@@ -71,7 +71,7 @@ class World:
         self._sun_grid: SunGrid | None = None
         if config.shadows:
             s = np.arange(self.street.start_m - 4, self.street.end_m + 14, 2.0)
-            sides = [self.street.point(s, np.array(side), z) for side in (-14, 14) for z in (0.0, 8.0)]
+            sides = [self.street.point(s, side, z) for side in (-14.0, 14.0) for z in (0.0, 8.0)]
             self._sun_grid = SunGrid(
                 self._tracer, self.sky, np.concatenate(sides).astype(np.float32), threads
             )
