@@ -3,6 +3,7 @@
 Source: Geiger, Lenz, Stiller, Urtasun, "Vision meets robotics: the KITTI dataset", IJRR 2013.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,12 +128,12 @@ class _Ego:
     world_from_ego: Float64[np.ndarray, "T 4 4"]
     source_from_world: Float64[np.ndarray, "4 4"]
 
-    def agrees_with(self, clocks) -> bool:
+    def agrees_with(self, clocks: Iterable[np.ndarray]) -> bool:
         """True where the packets' times ascend and stay near the other sensors' times."""
         if not (np.diff(self.timestamps_us) > 0).all():
             return False
         gaps = [abs(clock - self.timestamps_us[: len(clock)]).max() for clock in clocks]
-        return max(gaps) <= _LARGEST_CLOCK_GAP_US
+        return bool(max(gaps) <= _LARGEST_CLOCK_GAP_US)
 
     def at(self, timestamps_us: Int64[np.ndarray, " T"], own_clock: bool) -> Float64[np.ndarray, "T 4 4"]:
         """Poses at the times of another sensor; by number where the clocks cannot be compared."""

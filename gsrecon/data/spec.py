@@ -167,6 +167,8 @@ def parse_spec(table: Mapping[str, Any], name: str, where: str) -> SceneSpec:
         values["test"] = TestSplit(**_take(values["test"], TestSplit, where, "test."))
     if "cameras" in values:
         values["cameras"] = tuple(values["cameras"])
+    if "image_scale" in values:
+        values["image_scale"] = float(values["image_scale"])
     spec = SceneSpec(**values)
     _require_ranges(spec, where)
     return spec
