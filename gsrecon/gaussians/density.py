@@ -1,7 +1,7 @@
 """How the number and places of Gaussians change in training: the choice of strategies."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int32
@@ -16,6 +16,7 @@ DensityConfig = ClassicDensity | MCMCDensity
 """The strategies a user can choose from."""
 
 
+@runtime_checkable
 class DensityStrategy(Protocol):
     """What training asks of a strategy. One strategy serves one set of Gaussians."""
 

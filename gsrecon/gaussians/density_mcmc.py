@@ -137,7 +137,7 @@ def relocate(
     """
     n = copies.clamp(1, MOST_COPIES)
     old = opacities.double()
-    new = 1 - (1 - old) ** (1.0 / n)
+    new = 1 - (1 - old) ** (1.0 / n.double())
     total = torch.zeros_like(old)
     binomial = n.double()
     for k in range(int(n.max()) if len(n) else 0):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Progress:
         return self.seconds * (1 - self.fraction) / max(self.fraction, 1e-9)
 
 
+@runtime_checkable
 class Observer(Protocol):
     """Someone who watches a run; every method may do nothing."""
 

@@ -1,0 +1,167 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gsrecon.gaussians.density_mcmc import MCMCDensity
+from gsrecon.scene.bundle import load_scene, save_scene
+from gsrecon.scene.render import render_frame
+from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.loop import train
+from gsrecon.train.losses import depth_loss, picture_loss
+from gsrecon.train.progress import Progress
+from gsrecon.train.run_folder import to_toml
+from gsrecon.train.stopwatch import Stopwatch
+from gsrecon.train.views import View
+from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
+
+CONFIG = TrainConfig(
+    steps=300,
+    initial=InitialPoints(lidar=1200, beyond_lidar=300),
+    sky_resolution=8,
+    checkpoints=1,
+    evaluations=2,
+    log_every=50,
+)
+
+
+class Watching:
+    def __init__(self) -> None:
+        self.seen: list[Progress] = []
+        self.messages: list[str] = []
+
+    def on_step(self, progress: Progress) -> None:
+        self.seen.append(progress)
+
+    def on_event(self, message: str) -> None:
+        self.messages.append(message)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    watching = Watching()
+    return train(tiny_drive(), SPEC, CONFIG, tmp_path_factory.mktemp("run"), [watching]), watching
+
+
+def test_a_tiny_drive_is_learned_well_enough_to_predict_held_out_pictures(trained):
+    result, _ = trained
+    assert result.finished
+    assert result.held_out["psnr"] > 23.5
+    assert result.held_out["psnr/front"] == pytest.approx(result.held_out["psnr"])
+
+
+def test_mcmc_learns_it_too(tmp_path):
+    config = replace(CONFIG, density=MCMCDensity(cap=2500), evaluations=1)
+    result = train(tiny_drive(), SPEC, config, tmp_path)
+    assert result.held_out["psnr"] > 22.5
+    assert result.gaussians <= 2500
+
+
+def test_observers_hear_of_every_step_and_of_checkpoints_and_scores(trained):
+    _, watching = trained
+    assert [progress.step for progress in watching.seen] == list(range(1, 301))
+    assert watching.seen[-1].fraction == 1.0
+    assert watching.seen[-1].seconds_left == 0.0
+    assert watching.seen[-1].psnr > watching.seen[2].psnr + 3
+    assert sum("checkpoint" in message for message in watching.messages) == 1
+    assert sum("held-out" in message for message in watching.messages) == 2
+
+
+def test_the_run_folder_holds_what_the_run_was(trained):
+    result, _ = trained
+    names = {path.name for path in result.run_dir.iterdir()}
+    assert {"config.json", "scene.toml", "environment.json", "metrics.jsonl", "checkpoints"} <= names
+
+
+def test_a_stored_scene_renders_to_the_same_bits(trained, tmp_path):
+    result, _ = trained
+    graph = load_scene(result.run_dir)
+    save_scene(graph, tmp_path / "copy")
+    copy = load_scene(tmp_path / "copy")
+    assert graph.recording is not None
+    assert copy.recording is not None
+    frame = graph.recording.frames[2]
+    assert frame.held_out
+    with torch.no_grad():
+        one = render_frame(graph, graph.recording, frame).image
+        other = render_frame(copy, copy.recording, copy.recording.frames[2]).image
+    assert torch.equal(one, other)
+    assert copy.settings == graph.settings
+    assert copy.settings.mode == "antialiased"
+
+
+def test_a_run_with_a_time_limit_completes_its_schedules(tmp_path):
+    watching = Watching()
+    config = replace(CONFIG, steps=None, max_minutes=0.02, evaluations=0)
+    result = train(tiny_drive(), SPEC, config, tmp_path, [watching])
+    assert result.finished
+    assert watching.seen[-1].fraction == 1.0
+    assert 1.2 <= result.seconds < 60
+
+
+def test_pose_corrections_of_held_out_frames_are_never_learned_from_their_pixels(tmp_path):
+    """Rubbish in the held-out pictures changes no bit of the scene."""
+    log = tiny_drive()
+    frames = tuple(
+        replace(frame, image=np.zeros_like(frame.image)) if SPEC.is_test(frame) else frame
+        for frame in log.frames
+    )
+    config = replace(CONFIG, steps=20, evaluations=0)
+    results = [
+        train(log, SPEC, config, tmp_path / "clean"),
+        train(replace(log, frames=frames), SPEC, config, tmp_path / "rubbish"),
+    ]
+    nodes = [
+        {path.name: path.read_bytes() for path in result.scene_dir.glob("nodes/*")} for result in results
+    ]
+    assert nodes[0] == nodes[1]
+
+
+def test_pixels_that_do_not_count_add_nothing_to_the_loss(generator):
+    image = torch.rand(HEIGHT, WIDTH, 3, generator=generator, requires_grad=True)
+    truth = torch.rand(HEIGHT, WIDTH, 3, generator=generator)
+    counts = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    counts[:12] = True
+    loss, squared = picture_loss(image, truth, counts, 0.2)
+    loss.backward()
+    assert image.grad is not None
+    assert bool((image.grad[12:] == 0).all())
+    assert squared.item() == pytest.approx((image - truth)[:12].square().mean().item(), rel=1e-5)
+
+
+def test_depth_loss_is_the_log_ratio_where_something_is_drawn():
+    view = View(
+        frame=None,  # type: ignore[arg-type]
+        image=torch.zeros(2, 2, 3, dtype=torch.uint8),
+        counts=None,
+        sky=None,
+        depth_pixels=torch.tensor([0, 1, 3]),
+        depths=torch.tensor([10.0, 10.0, 10.0]),
+    )
+    depth = torch.tensor([[11.0, 0.0], [5.0, 10.0]], requires_grad=True)
+    loss = depth_loss(depth, view)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * np.log(1.1), rel=1e-5)
+    assert depth.grad is not None
+    assert bool(depth.grad.isfinite().all())
+    assert depth.grad[0, 1] == 0
+
+
+def test_settings_without_an_end_are_refused():
+    with pytest.raises(ValueError, match="steps, max_minutes: expected at least one"):
+        TrainConfig(steps=None)
+
+
+def test_toml_of_a_spec_is_read_back():
+    import tomllib
+
+    table = {"name": 'a "b"', "start": 3, "mask_moving": True, "cameras": ["x", "y"], "test": {"every": 4}}
+    assert tomllib.loads(to_toml(table)) == table
+
+
+def test_a_stopwatch_forgets_after_telling():
+    watch = Stopwatch()
+    watch.lap("a")
+    assert set(watch.means()) == {"a"}
+    assert watch.means() == {}

@@ -1,0 +1,115 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gsrecon.data.log import DrivingLog
+from gsrecon.errors import DatasetError
+from gsrecon.train.config import InitialPoints
+from gsrecon.train.initialise import lidar_points, points_beyond_lidar
+from gsrecon.train.split import Split
+from gsrecon.train.views import Views, dilated, seen_from_here
+from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
+
+
+def views_of(split: Split, mask_moving: bool = False, **options) -> Views:
+    return Views(split.log, split.fitted, split.recording(), mask_moving=mask_moving, **options)
+
+
+def with_mask(log: DrivingLog, name: str, mask: np.ndarray) -> DrivingLog:
+    frames = tuple(replace(frame, masks={name: mask}) for frame in log.frames)
+    return replace(log, frames=frames)
+
+
+def test_held_out_frames_lend_neither_picture_nor_lidar():
+    split = Split.of(tiny_drive(), SPEC)
+    assert [frame.index for frame in split.held_out] == [2, 6]
+    assert [frame.index for frame in split.fitted] == [0, 1, 3, 4, 5, 7]
+    assert len(split.log.sweeps) == 6
+    assert len(Split.of(tiny_drive(), SPEC, lidar_of_held_out=True).log.sweeps) == 8
+    assert [frame.held_out for frame in split.recording().frames].count(True) == 2
+
+
+def test_a_drive_without_fitted_frames_is_refused():
+    log = tiny_drive()
+    only = replace(log, frames=tuple(frame for frame in log.frames if SPEC.is_test(frame)))
+    with pytest.raises(DatasetError, match=r"no frame is left to fit.*change"):
+        Split.of(only, SPEC)
+
+
+def test_moving_objects_are_masked_with_a_margin_only_when_asked():
+    moving = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    moving[10, 10] = 1
+    split = Split.of(with_mask(tiny_drive(), "moving", moving), SPEC)
+    assert views_of(split)[0].counts is None
+    counts = views_of(split, mask_moving=True)[0].counts
+    assert counts is not None
+    assert int((~counts).sum()) == 25
+
+
+@pytest.mark.parametrize("name", ["ego", "ignore"])
+def test_ego_and_ignored_pixels_never_count(name):
+    mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    mask[20:] = 1
+    counts = views_of(Split.of(with_mask(tiny_drive(), name, mask), SPEC))[0].counts
+    assert counts is not None
+    assert bool(counts[:20].all())
+    assert not bool(counts[20:].any())
+
+
+def test_views_beyond_the_memory_limit_are_read_again():
+    split = Split.of(tiny_drive(), SPEC)
+    views = views_of(split, limit_bytes=1)
+    first = views[0]
+    views[1]
+    assert views[0] is not first
+    assert torch.equal(views[0].image, first.image)
+    roomy = views_of(split)
+    assert roomy[0] is roomy[0]
+
+
+def test_lidar_behind_a_nearer_neighbour_is_not_seen_from_the_camera():
+    pixels = torch.tensor([0, 1, 1, 30])
+    depths = torch.tensor([10.0, 20.0, 25.0, 20.0])
+    kept, nearest = seen_from_here(pixels, depths, width=40, height=3)
+    assert kept.tolist() == [0, 30]
+    assert nearest.tolist() == [10.0, 20.0]
+
+
+def test_dilation_grows_by_whole_pixels():
+    mask = torch.zeros(5, 5, dtype=torch.bool)
+    mask[2, 2] = True
+    assert int(dilated(mask, 1).sum()) == 9
+    assert int(dilated(mask, 0).sum()) == 1
+
+
+def test_lidar_points_lie_on_the_walls_and_have_their_colours(generator):
+    split = Split.of(tiny_drive(), SPEC)
+    points, colors = lidar_points(split, views_of(split), InitialPoints(), generator)
+    assert len(points) > 300
+    truth = torch.from_numpy(paint(points.double().numpy())).float()
+    # A pixel is far wider than a point: colours agree on the whole only.
+    assert (colors - truth).abs().mean() < 0.1
+
+
+def test_no_more_lidar_points_are_taken_than_asked_for(generator):
+    split = Split.of(tiny_drive(), SPEC)
+    points, _ = lidar_points(split, views_of(split), InitialPoints(lidar=100), generator)
+    assert len(points) == 100
+
+
+def test_points_beyond_lidar_stand_on_the_rays_of_their_pixels(generator):
+    split = Split.of(tiny_drive(), SPEC)
+    views = views_of(split)
+    initial = InitialPoints(beyond_lidar=60, nearest=5.0, farthest=50.0)
+    points, colors = points_beyond_lidar(views, split.log, initial, generator)
+    assert len(points) == len(colors) == 60
+    depths = torch.cat(
+        [
+            points[i * 10 : (i + 1) * 10, 0] - frame.world_from_cam[0, 3]
+            for i, frame in enumerate(split.fitted)
+        ]
+    )
+    assert depths.min() >= 5.0
+    assert depths.max() <= 50.0
