@@ -52,7 +52,8 @@ class Demo:
         from gsrecon.cli.fit import fit
         from gsrecon.train.config import TrainConfig
 
-        run = fit(log, spec, TrainConfig(steps=None, max_minutes=self.minutes), folder)
+        config = TrainConfig(steps=None, max_minutes=self.minutes)
+        run = fit(log, spec, config, folder, go_on="`gsrecon evaluate` and `render` work on it as it is")
 
         out.print("[bold]3. Scoring the pictures that training never saw[/bold]")
         from gsrecon.cli.judge import judge

@@ -11,8 +11,15 @@ from gsrecon.train.config import TrainConfig
 from gsrecon.train.loop import train
 
 
-def fit(log: DrivingLog, spec: SceneSpec, config: TrainConfig, folder: Path, resume: bool = False) -> Run:
-    """Trains a drive into a folder.
+def fit(
+    log: DrivingLog,
+    spec: SceneSpec,
+    config: TrainConfig,
+    folder: Path,
+    resume: bool = False,
+    go_on: str = "the same command with --resume goes on from there",
+) -> Run:
+    """Trains a drive into a folder; `go_on` tells what to do after Ctrl-C.
 
     Raises:
         SpecError: The folder holds a run already, which would be overwritten.
@@ -25,7 +32,5 @@ def fit(log: DrivingLog, spec: SceneSpec, config: TrainConfig, folder: Path, res
     with watching() as watch:
         result = train(log, spec, config, folder, [watch], resume=resume)
     if not result.finished:
-        raise KeyboardInterrupt(
-            f"step {result.steps} is saved in {folder}; the same command with --resume goes on from there"
-        )
+        raise KeyboardInterrupt(f"step {result.steps} is saved in {folder}; {go_on}")
     return Run.at(folder)

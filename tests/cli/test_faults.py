@@ -118,6 +118,23 @@ def test_ctrl_c_says_how_to_go_on(
     assert "Traceback" not in said
 
 
+def test_ctrl_c_in_a_flight_leaves_no_half_film(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gsrecon.cli import fly
+
+    whole = fly.render_path
+
+    def interrupted(*words: object) -> object:
+        yield next(whole(*words))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fly, "render_path", interrupted)
+    assert run_command(["render", str(run)]) == 130
+    assert [path.name for path in (run / "renders" / "recorded").iterdir()] == ["00000.png"]
+    assert "stopped" in capsys.readouterr().err
+
+
 def test_debug_shows_where_it_happened(tmp_path: Path) -> None:
     from gsrecon.errors import CheckpointError
 
