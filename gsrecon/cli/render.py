@@ -7,7 +7,7 @@ Examples:
   gsrecon render runs/demo                                 as recorded
   gsrecon render runs/demo --shift-left 1.5                1.5 m to the left of the recorded way
   gsrecon render runs/demo --shift-left -2 --camera front --fps 30
-  gsrecon render runs/demo --path my_path.toml             key poses, see gsrecon/evaluation/path_file.py
+  gsrecon render runs/demo --path my_path.toml             key poses, see docs/camera-paths.md
   gsrecon render runs/demo --orbit 25 3 1 --orbit-radius 8 --at 2.5
 """
 

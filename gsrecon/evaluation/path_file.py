@@ -1,23 +1,6 @@
 """Camera path files: key poses in TOML or JSON, read strictly.
 
-A camera path file in TOML (JSON has the same keys)::
-
-    version = 1
-    pictures_per_second = 25        # optional, 25 when absent
-
-    [[keyframes]]
-    time_s = 0.0                    # the moment of the drive, from its start [s]
-    position = [0.0, 0.0, 1.6]      # in world [m]: z up, origin at the first vehicle pose
-    look_at = [10.0, 0.0, 1.6]      # the point in the middle of the picture [m]
-
-    [[keyframes]]
-    time_s = 2.0
-    shown_s = 4.0                   # optional: when in the film; here the drive plays at half speed
-    world_from_cam = [[0, 0, 1, 12], [-1, 0, 0, 0.5], [0, -1, 0, 1.6], [0, 0, 0, 1]]
-
-Each keyframe has either `world_from_cam` (4x4 rows, OpenCV axes) or `position` and `look_at`. Without
-`shown_s` the film runs in the drive's own time; with it every keyframe has one, except that the first
-may leave it out (0). The camera flies smoothly through all keyframes.
+The format is described in docs/camera-paths.md.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Camera path files are read strictly."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ def test_a_path_starts_and_ends_at_its_keyframes(tmp_path: Path) -> None:
     ahead = torch.tensor([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1.6], [0, 0, 0, 1]]).double()
     assert torch.allclose(path.world_from_cam[0], ahead, atol=1e-9)
     assert torch.allclose(path.world_from_cam[-1, :3, 3], torch.tensor([12, 0, 1.6]).double(), atol=1e-9)
+
+
+def test_the_documents_example_is_a_path(tmp_path: Path) -> None:
+    document = (Path(__file__).parents[2] / "docs" / "camera-paths.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```toml\n(.*?)^```", document, re.MULTILINE | re.DOTALL)
+    path = read_path_file(write(tmp_path, example))
+    assert len(path) == 101
+    assert path.times_s[-1].item() == pytest.approx(2.0)
 
 
 def test_json_says_the_same_as_toml(tmp_path: Path) -> None:
