@@ -54,7 +54,7 @@ ProjectInputs project_inputs(const Input2& means, const Input2& quats, const Inp
     expect(opacities.shape(0) == n, "opacities: expected [N]");
     expect(cam_from_object.shape(2) == 4 && cam_from_object.shape(3) == 4, "cam_from_object: expected [C, K, 4, 4]");
     expect(Ks.shape(0) == c && Ks.shape(1) == 3 && Ks.shape(2) == 3, "Ks: expected [C, 3, 3]");
-    expect(!distortion || (distortion->shape(0) == c && distortion->shape(1) == 4), "distortion: expected [C, 4]");
+    expect(!distortion || (distortion->shape(0) == c && distortion->shape(1) == 5), "distortion: expected [C, 5]");
     expect(!object_index || object_index->shape(0) == n, "object_index: expected [N]");
     expect(object_index || k == 1, "object_index: needed where there is more than one object");
     if (object_index)

@@ -30,7 +30,7 @@ struct ProjectInputs {
     const int32_t* object_index;   // [N], optional
     const float* cam_from_object;  // [C, K, 4, 4]
     const float* Ks;               // [C, 3, 3]
-    const float* distortion;       // [C, 4], optional
+    const float* distortion;       // [C, 5] Kannala-Brandt k1..k4, tangent of the widest angle; optional
 };
 
 struct Projected {

@@ -35,8 +35,11 @@ struct RigidPose {
 
 Lens lens_of(const ProjectInputs& in, const ProjectSettings& settings, int64_t camera) {
     const float* k = in.Ks + 9 * camera;
-    Lens lens = {k[0], k[4], k[2], k[5], (float)settings.width, (float)settings.height, {0, 0, 0, 0}};
-    if (in.distortion) std::copy_n(in.distortion + 4 * camera, 4, lens.k);
+    Lens lens = {k[0], k[4], k[2], k[5], (float)settings.width, (float)settings.height, {0, 0, 0, 0}, INFINITY};
+    if (in.distortion) {
+        std::copy_n(in.distortion + 5 * camera, 4, lens.k);
+        lens.widest_tangent = in.distortion[5 * camera + 4];
+    }
     return lens;
 }
 
@@ -104,11 +107,15 @@ struct Geometry {
     Geometry(const Lanes& g, const PoseLanes& pose, const Lens& lens, const ProjectSettings& s) {
         unit_quat = normalized(g.quat, inverse_norm);
         in_cam = times(pose.r, g.mean) + pose.t;
-        drawable = (in_cam.z >= s.near_plane) & (in_cam.z <= s.far_plane) & (inverse_norm > 0.0f);
+        drawable = (in_cam.z > 0.0f) & (in_cam.z >= s.near_plane) & (in_cam.z <= s.far_plane) & (inverse_norm > 0.0f);
         rotated = times(pose.r, rotation_matrix(unit_quat));
         axes = scale_columns(rotated, g.scale);
         image = s.model == LensModel::fisheye ? fisheye(lens, in_cam) : pinhole(lens, in_cam);
         print = footprint(picture_covariance(image, axes), s.eps2d);
+        if (s.model == LensModel::fisheye) {
+            const vfloat limit = lens.widest_tangent * in_cam.z;
+            drawable &= in_cam.x * in_cam.x + in_cam.y * in_cam.y < limit * limit;
+        }
         drawable &= (print.determinant > 0.0f) & (print.determinant < 3e38f);
     }
 };

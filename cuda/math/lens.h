@@ -7,11 +7,13 @@
 namespace gsrecon {
 inline namespace GSRECON_ISA {
 
-// The lens and picture of one camera. `k` are Kannala-Brandt coefficients, used by the fisheye lens alone.
+// The lens and picture of one camera. The last two are the fisheye's alone: Kannala-Brandt coefficients, and the
+// tangent of the angle at which r(theta) stops growing and would fold the world back into the picture.
 struct Lens {
     float fx, fy, cx, cy;
     float width, height;
     float k[4];
+    float widest_tangent;
 };
 
 // Picture of a point: its pixel and the rows of the derivative d(pixel)/d(point).

@@ -1,10 +1,9 @@
 """The compiled kernels as torch operations: project, composite, inspect. The only importer of `gsrecon._C`.
 
-Each operation allocates its results and hands pointers down. `project` and `composite` have gradients; they are two
-operations so that `means2d` between them is a node of the graph.
+Each operation allocates its results and hands pointers down. `project` and `composite` have gradients; they
+are two operations so that `means2d` between them is a node of the graph.
 """
 
-import os
 from typing import NamedTuple
 
 import torch
@@ -13,14 +12,14 @@ from torch import Tensor
 from gsrecon.errors import BackendUnavailableError
 
 
-def kernels():  # noqa: ANN201 - a compiled module has no type
+def kernels():
     """The compiled module.
 
     Raises:
         BackendUnavailableError: when the extension is not built or does not load on this machine.
     """
     try:
-        from gsrecon import _C
+        from gsrecon import _C  # pyright: ignore[reportAttributeAccessIssue] - compiled
     except ImportError as error:
         raise BackendUnavailableError(
             f"the compiled kernels do not load ({error}); install the package with `pip install .`"
@@ -32,12 +31,13 @@ def cpu_isa() -> str:
     """The instruction set the CPU kernels run on: avx512, avx2 or baseline.
 
     Raises:
-        BackendUnavailableError: when the extension does not load or `GSRECON_CPU_ISA` names a set this CPU lacks.
+        BackendUnavailableError: when the extension does not load, or `GSRECON_CPU_ISA` names a set this
+            processor lacks.
     """
     try:
         return kernels().cpu_isa()
     except RuntimeError as error:
-        raise BackendUnavailableError(f"{error}; unset the variable {os.environ.get('GSRECON_CPU_ISA')!r}") from error
+        raise BackendUnavailableError(f"{error}; unset or change the variable") from error
 
 
 class Projection(NamedTuple):
@@ -95,11 +95,13 @@ def _project(
         means.new_empty(cameras if sh_degree >= 0 else 0, gaussians, 3),
     )
     kernels().project(
-        *_arguments(means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion),
+        *_arguments(
+            means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
+        ),
         width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
         *out[:5], out.colors if sh_degree >= 0 else None,
     )  # fmt: skip
-    return tuple(out)
+    return out.means2d, out.radii, out.depths, out.conics, out.opacities, out.colors
 
 
 @torch.library.custom_op("gsrecon::project_vjp", mutates_args=(), device_types="cpu")
@@ -133,23 +135,24 @@ def _project_vjp(
     pose_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     harmonics = sh_degree >= 0
-    grads = [torch.empty_like(t, memory_format=torch.contiguous_format) for t in (means, quats, scales, opacities)]
-    v_sh0, v_sh_rest = [
-        torch.empty_like(t, memory_format=torch.contiguous_format) if harmonics and t is not None else means.new_empty(0)
-        for t in (sh0, sh_rest)
-    ]
-    v_pose = torch.empty_like(cam_from_object) if pose_gradient else means.new_empty(0)
+    v_means, v_quats, v_scales, v_opacities = (_like(t) for t in (means, quats, scales, opacities))
+    v_sh0, v_sh_rest = (_like(t if harmonics else None, means) for t in (sh0, sh_rest))
+    v_pose = _like(cam_from_object if pose_gradient else None, means)
     kernels().project_vjp(
-        *_arguments(means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion),
+        *_arguments(
+            means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
+        ),
         width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
         radii, colors if harmonics else None,
-        *(_contiguous(v) for v in (v_means2d, v_depths, v_conics, v_out_opacities, v_colors if harmonics else None)),
-        *grads, v_sh0 if harmonics else None, v_sh_rest if harmonics else None, v_pose if pose_gradient else None,
+        *_arguments(v_means2d, v_depths, v_conics, v_out_opacities, v_colors if harmonics else None),
+        v_means, v_quats, v_scales, v_opacities,
+        *((v_sh0, v_sh_rest) if harmonics else (None, None)),
+        v_pose if pose_gradient else None,
     )  # fmt: skip
-    return (*grads, v_sh0, v_sh_rest, v_pose)
+    return v_means, v_quats, v_scales, v_opacities, v_sh0, v_sh_rest, v_pose
 
 
-def _project_setup(ctx, inputs, output) -> None:  # noqa: ANN001 - torch's signature
+def _project_setup(ctx, inputs, output) -> None:
     tensors, ctx.options = inputs[:10], inputs[10:]
     radii, colors = output[1], output[5]
     ctx.set_materialize_grads(False)
@@ -157,7 +160,7 @@ def _project_setup(ctx, inputs, output) -> None:  # noqa: ANN001 - torch's signa
     ctx.save_for_backward(*tensors, radii, colors)
 
 
-def _project_backward(ctx, v_means2d, _, v_depths, v_conics, v_opacities, v_colors):  # noqa: ANN001, ANN202
+def _project_backward(ctx, v_means2d, _, v_depths, v_conics, v_opacities, v_colors):
     *tensors, radii, colors = ctx.saved_tensors
     *grads, v_sh0, v_sh_rest, v_pose = _project_vjp(
         *tensors, *ctx.options, radii, colors, v_means2d, v_depths, v_conics, v_opacities, v_colors,
@@ -233,21 +236,19 @@ def _composite_vjp(
     with_depth: bool,
     absgrad: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    grads = [
-        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (means2d, conics, opacities, colors)
-    ]
-    v_depths = torch.empty_like(depths) if with_depth else depths.new_empty(0)
-    v_absolute = torch.empty_like(means2d) if absgrad else means2d.new_empty(0)
+    v_means2d, v_conics, v_opacities, v_colors = (_like(t) for t in (means2d, conics, opacities, colors))
+    v_depths = _like(depths if with_depth else None, means2d)
+    v_absolute = _like(means2d if absgrad else None, means2d)
     kernels().composite_vjp(
         *_arguments(means2d, radii, depths, conics, opacities, colors), width, height, with_depth,
         records, camera_records, tile_entries, entries, slot_entries, image, alpha,
-        _contiguous(v_image), _contiguous(v_alpha), *grads,
+        _contiguous(v_image), _contiguous(v_alpha), v_means2d, v_conics, v_opacities, v_colors,
         v_depths if with_depth else None, v_absolute if absgrad else None,
     )  # fmt: skip
-    return (*grads, v_depths, v_absolute)
+    return v_means2d, v_conics, v_opacities, v_colors, v_depths, v_absolute
 
 
-def _composite_setup(ctx, inputs, output) -> None:  # noqa: ANN001 - torch's signature
+def _composite_setup(ctx, inputs, output) -> None:
     *tensors, probe, ctx.width, ctx.height, ctx.with_depth, _ = inputs
     ctx.absgrad = probe is not None
     ctx.set_materialize_grads(False)
@@ -255,7 +256,7 @@ def _composite_setup(ctx, inputs, output) -> None:  # noqa: ANN001 - torch's sig
     ctx.save_for_backward(*tensors, *output)
 
 
-def _composite_backward(ctx, v_image, v_alpha, *_):  # noqa: ANN001, ANN202
+def _composite_backward(ctx, v_image, v_alpha, *_):
     v_means2d, v_conics, v_opacities, v_colors, v_depths, v_absolute = _composite_vjp(
         *ctx.saved_tensors, v_image, v_alpha, ctx.width, ctx.height, ctx.with_depth, ctx.absgrad
     )
@@ -313,8 +314,8 @@ def composite(
 ) -> Composition:
     """Blend projected Gaussians; colors [C or 1, N, D]; `with_depth` appends sum(w z) as channel D + 1.
 
-    Differentiable in means2d, depths, conics, opacities and colors; the gradient of `absgrad_probe` [C, N, 2] is the
-    sum over pixels of |dL/dmeans2d|.
+    Differentiable in means2d, depths, conics, opacities and colors; the gradient of `absgrad_probe` [C, N, 2]
+    is the sum over pixels of |dL/dmeans2d|.
     """
     inputs = (*projection[:5], colors, absgrad_probe)
     with_gradients = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
@@ -343,6 +344,14 @@ def inspect(
         *(t.detach() for t in composition[2:6]), object_index, id_picture, depth_picture,
     )  # fmt: skip
     return id_picture, depth_picture
+
+
+def _like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
+    """Memory for the gradient of a tensor; of None, an empty tensor like `other`."""
+    if tensor is None:
+        assert other is not None
+        return other.new_empty(0)
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from gsrecon.errors import BackendUnavailableError
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops import _native
+from gsrecon.ops.lens import fisheye_widest_tangent
 from gsrecon.ops.reference import compose_poses, rasterize_reference
 from gsrecon.ops.settings import DEPTH_ALPHA_MIN, RasterInfo, Rasterized, RasterizeSettings
 from gsrecon.ops.splats import Splats
@@ -26,19 +27,20 @@ def rasterize(
 ) -> Rasterized:
     """Draw N Gaussians into C cameras.
 
-    Differentiable in every float tensor of `splats`, in `cameras.viewmats` (through positions, covariances and the
-    directions of the harmonics) and in `backgrounds`.
+    Differentiable in every float tensor of `splats`, in `cameras.viewmats` (through positions, covariances
+    and the directions of the harmonics) and in `backgrounds`.
 
     Args:
         splats: Activated Gaussians, each in its object's frame.
         cameras: Where to draw them.
         settings: Rules and wanted outputs.
         backgrounds: Colour behind everything, per camera; None is black.
-        backend: `cpu` is the compiled one (float32); `reference` is plain torch, any float type, slow; `auto` is the
-            fastest that is there.
+        backend: `cpu` is the compiled one (float32); `reference` is plain torch, any float type, slow;
+            `auto` is the fastest that is there.
 
     Raises:
-        ValueError: when appearance is missing or given twice, shapes disagree, or the backend cannot take the type.
+        ValueError: when appearance is missing or given twice, shapes disagree, or the backend cannot take
+            the type.
         BackendUnavailableError: when the backend does not run here.
 
     Rules: Kerbl et al. 2023 as gsplat draws them; see `ops/reference.py`, the specification.
@@ -71,7 +73,7 @@ def _rasterize_cpu(
         splats.object_index,
         compose_poses(cameras.viewmats, splats.world_from_object).float(),
         cameras.Ks.float(),
-        None if cameras.distortion is None else cameras.distortion.float(),
+        _fisheye_lens(cameras),
         model=cameras.model,
         antialiased=settings.mode == "antialiased",
         near_plane=settings.near_plane,
@@ -117,7 +119,9 @@ def _rasterize_cpu(
     )
 
 
-def _expected_depth(weighted: Float[Tensor, "C H W"], alpha: Float[Tensor, "C H W"]) -> Float[Tensor, "C H W"]:
+def _expected_depth(
+    weighted: Float[Tensor, "C H W"], alpha: Float[Tensor, "C H W"]
+) -> Float[Tensor, "C H W"]:
     solid = alpha >= DEPTH_ALPHA_MIN
     return torch.where(solid, weighted / torch.where(solid, alpha, 1.0), 0.0)
 
@@ -135,10 +139,16 @@ def _harmonics_degree(splats: Splats, settings: RasterizeSettings) -> int:
     if settings.sh_degree is None:
         return held
     if settings.sh_degree > held:
-        raise ValueError(
-            f"sh_degree: sh_rest holds degree {held} ({coefficients - 1} coefficients), got {settings.sh_degree}"
-        )
+        raise ValueError(f"sh_degree: sh_rest holds degree {held}, got {settings.sh_degree}")
     return settings.sh_degree
+
+
+def _fisheye_lens(cameras: Cameras) -> Float[Tensor, "C 5"] | None:
+    """Kannala-Brandt coefficients and the tangent of the widest angle the lens sees."""
+    if cameras.distortion is None:
+        return None
+    widest = fisheye_widest_tangent(cameras.distortion, len(cameras))
+    return torch.cat([cameras.distortion.float(), widest.float()[:, None]], dim=-1)
 
 
 def _sh_rest(splats: Splats) -> Tensor | None:

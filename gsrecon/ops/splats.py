@@ -23,8 +23,8 @@ class Splats:
     """Peak opacities in [0, 1]."""
     sh0: Float[Tensor, "N 3"] | None = None
     """Spherical harmonics of degree 0: colour = 0.5 + 0.2820948 sh0 + ..., clamped at 0 from below."""
-    sh_rest: Float[Tensor, "N K 3"] | None = None
-    """Spherical harmonics of degrees 1.. in the object's frame; K = 3, 8, 15 or 24."""
+    sh_rest: Float[Tensor, "N R 3"] | None = None
+    """Spherical harmonics of degrees 1.. in the object's frame; R = 3, 8, 15 or 24."""
     colors: Float[Tensor, "N 3"] | Float[Tensor, "C N 3"] | None = None
     """Plain colours instead of harmonics, one per Gaussian, or one per camera and Gaussian."""
     features: Float[Tensor, "N F"] | None = None
