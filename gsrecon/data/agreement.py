@@ -60,6 +60,8 @@ def find_matches(log: DrivingLog, first: CameraFrame, second: CameraFrame, max_g
     """Follows corners from one frame to another: of one camera, or of two that see the same place."""
     picture, camera = log.image(first), log.cameras[first.camera]
     start = corners(picture)
+    if len(start) == 0:
+        return Matches(first, second, start, start, np.zeros((0, 3)))
     pixels = np.floor(start).astype(np.int64)
     start = start[log.valid(first)[pixels[:, 1], pixels[:, 0]]]
     lidar = _points_in_camera(log, first, max_gap_us)

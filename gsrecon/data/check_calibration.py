@@ -1,9 +1,11 @@
 """Calibration and poses against the pictures, on sampled pairs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 
 import numpy as np
+import torch
 
 from gsrecon.data.agreement import Correction, Matches, find_matches, residuals
 from gsrecon.data.findings import Finding
@@ -40,6 +42,11 @@ def calibration_findings(log: DrivingLog, pairs: int, report: Progress) -> list[
         pairs: Pairs of pictures for each camera and each pair of cameras.
         report: Told what is being compared and the share done.
     """
+    with _one_thread():
+        return _compare(log, pairs, report)
+
+
+def _compare(log: DrivingLog, pairs: int, report: Progress) -> list[Finding]:
     widest = max(camera.width for camera in log.cameras.values())
     small = log.at_scale(min(1.0, _WORKING_WIDTH / widest))
     findings = []
@@ -53,6 +60,17 @@ def calibration_findings(log: DrivingLog, pairs: int, report: Progress) -> list[
         findings += _two_cameras(small, one, other, _pairs_at_once(small, one, other, max(3, pairs // 2)))
     report("calibration", 1.0)
     return findings
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Patches are small: threads gain nothing here, and on a busy machine waiting for them costs tenfold."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _one_camera(log: DrivingLog, name: str, pairs: list[tuple[CameraFrame, CameraFrame]]) -> list[Finding]:

@@ -37,6 +37,8 @@ def corners(
     picture: UInt8[np.ndarray, "H W 3"], settings: MatchSettings = MatchSettings()
 ) -> Float64[np.ndarray, "N 2"]:
     """Pixels (centres at +0.5) with strong gradients in two directions, spread over the picture."""
+    if min(picture.shape[:2]) <= 2 * settings.window:
+        return np.zeros((0, 2))  # no room for a patch away from the border
     gray = _gray(picture)
     dx, dy = _gradients(gray)
     products = torch.cat([dx * dx, dy * dy, dx * dy])
