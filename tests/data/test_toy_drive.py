@@ -85,7 +85,7 @@ def test_a_rendering_that_fails_leaves_nothing_in_the_cache(
             length_m=3.0, step_m=1.5, cameras=6, width=33, height=17, samples_per_pixel=1, shadows=False
         ),
         ToyConfig(
-            length_m=1.0, cameras=2, width=20, height=40, parked_cars=500, moving_cars=9, pedestrians=30
+            length_m=1.0, cameras=2, width=20, height=40, parked_cars=60, moving_cars=9, pedestrians=30
         ),
     ],
     ids=["nothing on the street", "six small cameras", "a crowd"],

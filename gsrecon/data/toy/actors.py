@@ -15,6 +15,8 @@ from gsrecon.data.toy.people import add_pedestrian
 
 _PARKING_M = 4.75
 _CAR_PITCH_M = 6.5
+_LEAD_M = 28.0
+_GAP_M = 15.0
 
 
 @dataclass(frozen=True)
@@ -67,22 +69,25 @@ def make_moving_actors(street: Street, config: ToyConfig, first: int, crossing_s
     rng = np.random.default_rng([config.seed, 6])
     actors: list[Actor] = []
     duration = config.length_m / config.speed_mps
+    # One speed a lane: nobody drives through anybody.
+    towards_speed, ahead_speed = -rng.uniform(6.0, 9.0), config.speed_mps * rng.uniform(0.99, 1.03)
+    last_s = -np.inf
     for i in range(config.moving_cars):
         oncoming = i % 2 == 0
         if oncoming:
             meet = duration * (i // 2 + 0.6) / ((config.moving_cars + 1) // 2)
-            speed = -rng.uniform(6.0, 9.0)
-            s0 = config.speed_mps * meet - speed * meet
+            s0 = max((config.speed_mps - towards_speed) * meet, last_s + _GAP_M)
+            last_s = s0
         else:
-            speed = config.speed_mps * rng.uniform(0.98, 1.06)
-            s0 = 16.0 + 15.0 * (i // 2) + rng.uniform(0, 3)
+            s0 = _LEAD_M + _GAP_M * (i // 2) + rng.uniform(0, 3)
+        speed = towards_speed if oncoming else ahead_speed
         lateral = LANE_CENTRE_M if oncoming else -LANE_CENTRE_M
         actors.append(
             _mover(street, config, "car", f"car-{i}", first + len(actors) + 1, _Walk(s0, speed, lateral))
         )
     for i in range(config.pedestrians):
         if i == 0:
-            walk = _Walk(crossing_s + rng.uniform(-0.6, 0.6), 0.0, 4.2, -1.3)
+            walk = _Walk(crossing_s + rng.uniform(-0.6, 0.6), 0.0, 2.0, -1.3)
         else:
             side = 1 if i % 2 else -1
             lateral = side * (KERB_M + rng.uniform(1.9, 2.9))

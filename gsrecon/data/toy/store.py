@@ -17,7 +17,7 @@ from PIL import Image
 from gsrecon.data.pictures import PictureSource
 from gsrecon.data.toy.config import ToyConfig
 
-VERSION = 3
+VERSION = 4
 """Goes up whenever the same config gives other bits, so that no stale pictures are read."""
 
 
