@@ -6,6 +6,7 @@ import torch
 
 from gsrecon.gaussians.density_mcmc import MCMCDensity
 from gsrecon.scene.bundle import load_scene, save_scene
+from gsrecon.scene.recording import RecordedFrame
 from gsrecon.scene.render import render_frame
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.loop import train
@@ -132,7 +133,7 @@ def test_pixels_that_do_not_count_add_nothing_to_the_loss(generator):
 
 def test_depth_loss_is_the_log_ratio_where_something_is_drawn():
     view = View(
-        frame=None,  # type: ignore[arg-type]
+        frame=RecordedFrame("front", 0, 0, np.eye(4), held_out=False),
         image=torch.zeros(2, 2, 3, dtype=torch.uint8),
         counts=None,
         sky=None,
