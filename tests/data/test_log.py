@@ -74,7 +74,9 @@ def test_lidar_lands_where_the_pinhole_formula_says(log):
 
 def test_tracks_are_interpolated_between_annotations(log):
     track = log.tracks[0]
-    np.testing.assert_allclose(track.world_from_actor_at(1_050_000)[:3, 3], [8.5, 3, 0.75])
+    halfway = track.world_from_actor_at(1_050_000)
+    assert halfway is not None
+    np.testing.assert_allclose(halfway[:3, 3], [8.5, 3, 0.75])
     assert track.world_from_actor_at(1_300_000) is None
 
 
