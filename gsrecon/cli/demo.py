@@ -52,7 +52,8 @@ class Demo:
         from gsrecon.cli.fit import fit
         from gsrecon.train.config import TrainConfig
 
-        config = TrainConfig(steps=None, max_minutes=self.minutes)
+        # The whole evaluation comes next, so training need not score the same pictures.
+        config = TrainConfig(steps=None, max_minutes=self.minutes, evaluations=0, checkpoints=2)
         run = fit(log, spec, config, folder, go_on="`gsrecon evaluate` and `render` work on it as it is")
 
         out.print("[bold]3. Scoring the pictures that training never saw[/bold]")

@@ -2,7 +2,8 @@
 
 import time
 
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from gsrecon.cli.console import console, counting
 from gsrecon.cli.runs import Run
@@ -67,9 +68,10 @@ def _last(history: list[dict], key: str) -> float | int | None:
 
 def _tell(run: Run, evaluation: Evaluation) -> None:
     out = console()
-    table = Table("camera", "count", "PSNR, dB", "SSIM", "LPIPS", "near, dB", "far, dB", "depth, m")
-    for column in table.columns[1:]:
-        column.justify, column.no_wrap = "right", True
+    names = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "depth m")
+    table = Table(Column("camera", no_wrap=True), box=SIMPLE_HEAD, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
     for name, summary in evaluation.cameras.items():
         table.add_row(name, *_cells(summary))
     if len(evaluation.cameras) > 1:
