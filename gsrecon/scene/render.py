@@ -1,7 +1,6 @@
 """Pictures of a scene."""
 
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -9,13 +8,10 @@ from torch import Tensor
 
 from gsrecon.geometry.camera import Cameras
 from gsrecon.geometry.rigid import inverse
-from gsrecon.ops.rasterize import rasterize
+from gsrecon.ops.rasterize import Backend, rasterize
 from gsrecon.ops.settings import Rasterized, RasterizeSettings
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.recording import RecordedFrame, Recording
-
-Backend = Literal["auto", "cpu", "reference", "gsplat"]
-"""Rasterizer backends; `auto` takes the fastest one that runs here."""
 
 
 def render(

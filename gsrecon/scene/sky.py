@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from gsrecon.geometry.camera import Cameras
-from gsrecon.scene.rays import directions_in_world
+from gsrecon.scene.rays import directions_in_cam
 
-OPAQUE = 0.9999
-"""Pixels with more alpha than this do not show the sky; the rasterizer stops at this transmittance too."""
+OPAQUE = 0.998
+"""Rows all of whose pixels have more alpha than this show less sky than half a step of 8-bit colour."""
 
 
 class Sky:
@@ -35,23 +36,59 @@ class Sky:
     def composite(
         self, image: Float[Tensor, "C H W 3"], alpha: Float[Tensor, "C H W"], cameras: Cameras
     ) -> Float[Tensor, "C H W 3"]:
-        """Image + (1 - alpha) sky, worked out only where light comes through.
+        """Image + (1 - alpha) sky, over the rows in which light comes through.
 
         Gradients flow to image, alpha and texels, not to the cameras.
         """
-        through = (alpha.detach().reshape(-1) < OPAQUE).nonzero()[:, 0]
-        if len(through) == 0:
-            return image
-        colors = self.look(directions_in_world(cameras, through))
-        added = (1 - alpha.reshape(-1)[through])[:, None] * colors
-        return image.reshape(-1, 3).index_add(0, through, added).reshape(image.shape)
+        shown = [self._behind(image[c], alpha[c], cameras, c) for c in range(len(cameras))]
+        return shown[0][None] if len(shown) == 1 else torch.stack(shown)
 
     def look(self, directions_in_world: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
         """Colours in directions of any length but zero, differentiable in the texels."""
-        rows, weights = self._corners(directions_in_world.detach())
-        return torch.nn.functional.embedding_bag(
-            rows, self.texels.reshape(-1, 3), per_sample_weights=weights, mode="sum"
+        rows, weights = self._corners(directions_in_world.detach().to(self.texels.dtype))
+        colors = _Blend.apply(self.texels.reshape(-1, 3), rows, weights)
+        assert isinstance(colors, Tensor)
+        return colors
+
+    def _behind(
+        self, image: Float[Tensor, "H W 3"], alpha: Float[Tensor, "H W"], cameras: Cameras, camera: int
+    ) -> Float[Tensor, "H W 3"]:
+        rows = (alpha.detach() < OPAQUE).any(dim=1).nonzero()[:, 0]
+        if len(rows) == 0:
+            return image
+        top, bottom = int(rows[0]), int(rows[-1]) + 1
+        sky = self._picture(cameras, camera, top, bottom)
+        seen = image[top:bottom] + (1 - alpha[top:bottom])[:, :, None] * sky
+        return torch.cat([image[:top], seen, image[bottom:]])
+
+    def _picture(self, cameras: Cameras, camera: int, top: int, bottom: int) -> Float[Tensor, "R W 3"]:
+        """The sky in some rows of a picture.
+
+        Where texels are larger than pixels it is looked up at every few pixels and interpolated in between.
+        """
+        step = self._stride(cameras, camera)
+        height, width = -(-(bottom - top - 1) // step) + 1, -(-(cameras.width - 1) // step) + 1
+        y, x = torch.meshgrid(
+            top + 0.5 + step * torch.arange(height), 0.5 + step * torch.arange(width), indexing="ij"
         )
+        in_cam = directions_in_cam(cameras, camera, x, y).reshape(-1, 3)
+        in_world = in_cam @ cameras.viewmats[camera, :3, :3].detach().to(in_cam.dtype)
+        colors = self.look(in_world).reshape(height, width, 3)
+        if step == 1:
+            return colors
+        fine = torch.nn.functional.interpolate(
+            colors.permute(2, 0, 1)[None],
+            size=((height - 1) * step + 1, (width - 1) * step + 1),
+            mode="bilinear",
+            align_corners=True,
+        )
+        return fine[0, :, : bottom - top, : cameras.width].permute(1, 2, 0)
+
+    def _stride(self, cameras: Cameras, camera: int) -> int:
+        """How many pixels fit safely into a texel, at least one."""
+        texel = 0.5 * torch.pi / self.texels.shape[1]
+        focal = float(cameras.Ks[camera, :2, :2].diagonal().min())
+        return max(1, int(0.75 * texel * focal))
 
     def _corners(self, directions: Float[Tensor, "M 3"]) -> tuple[Int64[Tensor, "M 4"], Float[Tensor, "M 4"]]:
         """Flat indices and weights of the four texels around each direction."""
@@ -90,3 +127,21 @@ class Sky:
     def restored(cls, id: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Sky":
         """From stored texels."""
         return cls(tensors["texels"], id)
+
+
+class _Blend(torch.autograd.Function):
+    """sum_k weights[m, k] texels[rows[m, k]]; torch's own embedding_bag has a slow backward on the CPU."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, texels: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, weights)
+        ctx.texels = len(texels)  # type: ignore[attr-defined]
+        return torch.nn.functional.embedding_bag(rows, texels, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        rows, weights = ctx.saved_tensors  # type: ignore[attr-defined]
+        (v_colors,) = gradients
+        spread = (weights[:, :, None] * v_colors[:, None]).reshape(-1, 3)
+        v_texels = v_colors.new_zeros(ctx.texels, 3)  # type: ignore[attr-defined]
+        return v_texels.index_add_(0, rows.reshape(-1), spread), None, None

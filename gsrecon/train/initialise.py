@@ -11,6 +11,7 @@ from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
 from gsrecon.geometry.camera import Cameras
+from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -27,6 +28,9 @@ Colored = tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]
 
 _LIDAR_REACH_PX = 4
 """Pixels farther than this from any lidar point are beyond the lidar."""
+
+_FIRST_RADIUS_PX = 2.0
+"""Largest standard deviation of a point beyond the lidar, in pixels of the picture it was taken from."""
 
 
 def start_scene(split: Split, views: Views, config: TrainConfig, generator: torch.Generator) -> SceneGraph:
@@ -57,16 +61,19 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
 def _background(split: Split, views: Views, config: TrainConfig, generator: torch.Generator) -> Gaussians:
     initial = config.initial
     points, colors = lidar_points(split, views, initial, generator)
-    far_points, far_colors = points_beyond_lidar(views, split.log, initial, generator)
+    far_points, far_colors, far_scales = points_beyond_lidar(views, split.log, initial, generator)
     points, colors = torch.cat([points, far_points]), torch.cat([colors, far_colors])
     if len(points) < 2:
         raise DatasetError(
             f"{split.log.name}: there is nothing to start from, neither lidar points that a picture sees nor "
             "points beyond the lidar; set initial.beyond-lidar above 0"
         )
-    return gaussians_from_points(
-        points, colors, InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
-    )
+    shape = InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
+    scales = mean_neighbour_distance(points, k=3) * shape.scale_factor
+    # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
+    beyond = slice(len(points) - len(far_points), None)
+    scales[beyond] = torch.minimum(scales[beyond], far_scales)
+    return gaussians_from_points(points, colors, shape, scales)
 
 
 def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: torch.Generator) -> Colored:
@@ -99,13 +106,16 @@ def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: 
 
 def points_beyond_lidar(
     views: Views, log: DrivingLog, initial: InitialPoints, generator: torch.Generator
-) -> Colored:
+) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"], Float[Tensor, " N"]]:
     """Points on rays of pixels without lidar nearby, at depths spread evenly in the logarithm.
 
     Training finds out which of them stand where something is; the others fade.
+
+    Returns:
+        Points in world [m], their colours in [0, 1], and the size of some pixels there [m].
     """
     per_view = -(-initial.beyond_lidar // max(1, len(views)))
-    points, colors = [torch.zeros(0, 3)], [torch.zeros(0, 3)]
+    points, colors, sizes = [torch.zeros(0, 3)], [torch.zeros(0, 3)], [torch.zeros(0)]
     for number in range(len(views) if initial.beyond_lidar > 0 else 0):
         view = views[number]
         candidates = _beyond_lidar(view).reshape(-1).nonzero()[:, 0]
@@ -114,14 +124,18 @@ def points_beyond_lidar(
         chosen = candidates[torch.randint(len(candidates), (per_view,), generator=generator)]
         share = torch.rand(per_view, generator=generator)
         depths = initial.nearest * (initial.farthest / initial.nearest) ** share
-        rays = directions_in_cam(_lens(log.cameras[view.frame.camera]), 0, chosen)
+        row = torch.div(chosen, view.image.shape[1], rounding_mode="floor")
+        column = chosen - row * view.image.shape[1]
+        camera = log.cameras[view.frame.camera]
+        rays = directions_in_cam(_lens(camera), 0, column + 0.5, row + 0.5)
         in_cam = rays / rays[:, 2:].clamp_min(0.1) * depths[:, None]
         world_from_cam = torch.from_numpy(view.frame.world_from_cam)
         in_world = in_cam.double() @ world_from_cam[:3, :3].T + world_from_cam[:3, 3]
         points.append(in_world.float())
         colors.append(view.image.reshape(-1, 3)[chosen].float() / 255)
-    joined, joined_colors = torch.cat(points), torch.cat(colors)
-    return joined[: initial.beyond_lidar], joined_colors[: initial.beyond_lidar]
+        sizes.append(_FIRST_RADIUS_PX * depths / float(camera.K[0, 0]))
+    wanted = slice(initial.beyond_lidar)
+    return torch.cat(points)[wanted], torch.cat(colors)[wanted], torch.cat(sizes)[wanted]
 
 
 def _beyond_lidar(view: View) -> Bool[Tensor, "H W"]:

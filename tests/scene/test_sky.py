@@ -1,7 +1,12 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
+from gsrecon.data.projection import project
 from gsrecon.geometry.camera import Cameras
+from gsrecon.scene.rays import directions_in_cam
 from gsrecon.scene.sky import Sky
 
 
@@ -40,14 +45,8 @@ def test_gradients_of_texels_alpha_and_image_agree_with_finite_differences(gener
     alpha = (0.9 * torch.rand(1, 2, 3, generator=generator, dtype=torch.float64)).requires_grad_()
 
     def shown(texels: torch.Tensor, image: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-        through = torch.tensor([0, 1, 2, 3, 4, 5])
-        directions = torch.tensor([[1.0, 0.2, 0.1]]).repeat(6, 1).double()
-        rows, weights = Sky(texels)._corners(directions)
-        colors = torch.nn.functional.embedding_bag(
-            rows, texels.reshape(-1, 3), per_sample_weights=weights, mode="sum"
-        )
-        added = (1 - alpha.reshape(-1)[through])[:, None] * colors
-        return image.reshape(-1, 3).index_add(0, through, added)
+        cameras = camera(3, 2)
+        return Sky(texels).composite(image, alpha, replace(cameras, Ks=0.5 * cameras.Ks))
 
     assert torch.autograd.gradcheck(shown, (texels, image, alpha))
 
@@ -64,3 +63,34 @@ def test_the_sky_learns_what_is_seen_through_the_gaussians(generator):
         (sky.composite(image, alpha, camera()) - wanted).square().mean().backward()
         optimizer.step()
     assert (sky.composite(image, alpha, camera()) - wanted).abs().max() < 0.01
+
+
+def test_looking_up_every_few_pixels_agrees_with_looking_up_each(generator):
+    """A smooth sky with texels of many pixels, through a pinhole and a fisheye lens."""
+    place = torch.linspace(0, 3, 16)
+    texels = torch.sin(place[:, None] + 2 * place)[None, :, :, None].expand(6, 16, 16, 3).clone()
+    sky = Sky(texels)
+    for model in ("pinhole", "fisheye"):
+        K = torch.tensor([[[60.0, 0, 20], [0, 60.0, 15], [0, 0, 1]]])
+        cameras = Cameras(torch.eye(4)[None], K, 40, 30, model=model)
+        assert sky._stride(cameras, 0) == 4
+        y, x = torch.meshgrid(torch.arange(30) + 0.5, torch.arange(40) + 0.5, indexing="ij")
+        exact = sky.look(directions_in_cam(cameras, 0, x, y).reshape(-1, 3)).reshape(30, 40, 3)
+        shown = sky.composite(torch.zeros(1, 30, 40, 3), torch.zeros(1, 30, 40), cameras)[0]
+        assert (shown - exact).abs().max() < 0.05
+        assert (shown - exact).abs().mean() < 0.005
+
+
+def test_fisheye_directions_invert_the_lens():
+    cameras = Cameras(
+        torch.eye(4)[None],
+        torch.tensor([[[50.0, 0, 40], [0, 50.0, 30], [0, 0, 1]]]),
+        80,
+        60,
+        model="fisheye",
+        distortion=torch.tensor([[0.05, -0.01, 0.002, 0.0]]),
+    )
+    x, y = torch.tensor([40.0, 3.5, 70.5]), torch.tensor([30.0, 10.5, 58.5])
+    directions = directions_in_cam(cameras, 0, x, y).double().numpy()
+    pixels = project(directions, cameras.Ks[0].double().numpy(), "fisheye", (0.05, -0.01, 0.002, 0.0))
+    assert np.allclose(pixels, np.stack([x, y], axis=1), atol=1e-3)

@@ -103,8 +103,8 @@ def test_points_beyond_lidar_stand_on_the_rays_of_their_pixels(generator):
     split = Split.of(tiny_drive(), SPEC)
     views = views_of(split)
     initial = InitialPoints(beyond_lidar=60, nearest=5.0, farthest=50.0)
-    points, colors = points_beyond_lidar(views, split.log, initial, generator)
-    assert len(points) == len(colors) == 60
+    points, colors, sizes = points_beyond_lidar(views, split.log, initial, generator)
+    assert len(points) == len(colors) == len(sizes) == 60
     depths = torch.cat(
         [
             points[i * 10 : (i + 1) * 10, 0] - frame.world_from_cam[0, 3]
