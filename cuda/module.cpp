@@ -189,6 +189,21 @@ class Tiler {
     std::vector<std::unique_ptr<Binning>> cameras_;
 };
 
+// A float array whose memory goes back to the pool when Python lets go of it.
+nb::ndarray<nb::numpy, float, nb::ndim<1>> pooled(size_t count) {
+    struct Lent {
+        void* data;
+        size_t capacity;
+    };
+    Lent lent{};
+    lent.data = MemoryPool::global().take(count * sizeof(float), lent.capacity);
+    nb::capsule owner(new Lent(lent), [](void* p) noexcept {
+        const std::unique_ptr<Lent> lent(static_cast<Lent*>(p));
+        MemoryPool::global().give(lent->data, lent->capacity);
+    });
+    return {static_cast<float*>(lent.data), {count}, owner};
+}
+
 TileLists tile_lists(const Array2<const float>& records, const Array1<const int64_t>& camera_records,
                      const Array1<const int64_t>& tile_entries, Array1<int32_t>& entries,
                      const std::optional<Array1<int32_t>>& slot_entries) {
@@ -204,6 +219,8 @@ NB_MODULE(_C, m) {
     m.attr("tile_size") = kTile;
     m.attr("record_floats") = sizeof(Record) / 4;
     m.def("cpu_isa", [] { return std::string(kernels().name); }, "The instruction set the CPU kernels run on.");
+
+    m.def("pooled", &pooled, nb::arg("count"), "Uninitialised floats in memory that is reused from frame to frame.");
 
     m.def(
         "project",
@@ -245,7 +262,6 @@ NB_MODULE(_C, m) {
             const ProjectInputs in = project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
                                                     cam_from_object, Ks, distortion, sh_degree);
             const nb::gil_scoped_release unlocked;
-            if (v_sh_rest) prefer_huge_pages(v_sh_rest->data(), v_sh_rest->nbytes());
             kernels().project_vjp(
                 in, settings, {nullptr, radii.data(), nullptr, nullptr, nullptr, pointer(colors)},
                 {pointer(v_means2d), pointer(v_depths), pointer(v_conics), pointer(v_opacities), pointer(v_colors)},

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
+#include <vector>
 
 namespace gsrecon {
 
@@ -35,6 +37,24 @@ template <class T> class Buffer {
 
   private:
     RawBuffer raw_;
+};
+
+// Lends memory for large results and takes it back for the next frame's.
+class MemoryPool {
+  public:
+    static MemoryPool& global();
+    void* take(size_t bytes, size_t& capacity);
+    void give(void* data, size_t capacity);
+    ~MemoryPool();
+
+  private:
+    struct Block {
+        void* data;
+        size_t capacity;
+    };
+    static constexpr size_t kKept = 4;  // blocks that may lie idle
+    std::mutex mutex_;
+    std::vector<Block> free_;
 };
 
 }  // namespace gsrecon

@@ -70,17 +70,20 @@ void blend(Batch& batch, int sub, const Channels& channels, const PixelLanes& pi
         for (int v = 0; v < kVectors; v++) store(sums + d * kSubtilePixels + v * kLanes, c[d][v]);
 }
 
-void write_pixels(const Tile& tile, int sub, int channels, const SubtileState& state, const float* sums, float* image,
+template <int D>
+void write_pixels(const Tile& tile, int sub, int count, const SubtileState& state, const float* sums, float* image,
                   float* alpha) {
+    const int channels = D > 0 ? D : count;
     const int x0 = tile.subtile_x(sub), y0 = tile.subtile_y(sub);
     const int columns = std::min(kSubtile, tile.width - x0), rows = std::min(kSubtile, tile.height - y0);
-    for (int j = 0; j < rows; j++)
+    for (int j = 0; j < rows; j++) {
+        const int64_t first = (int64_t)(y0 + j) * tile.width + x0;
+        const float *row = sums + j * kSubtile, *t = state.transmittance + j * kSubtile;
         for (int i = 0; i < columns; i++) {
-            const int64_t pixel = (int64_t)(y0 + j) * tile.width + x0 + i;
-            const int lane = j * kSubtile + i;
-            for (int d = 0; d < channels; d++) image[pixel * channels + d] = sums[d * kSubtilePixels + lane];
-            alpha[pixel] = 1.0f - std::fabs(state.transmittance[lane]);
+            for (int d = 0; d < channels; d++) image[(first + i) * channels + d] = row[d * kSubtilePixels + i];
+            alpha[first + i] = 1.0f - std::fabs(t[i]);
         }
+    }
 }
 
 template <int D>
@@ -110,8 +113,13 @@ void composite_camera(const CompositeInputs& in, const TileLists& lists, int64_t
                 s.alive = tile.subtile_x(sub) < in.width && tile.subtile_y(sub) < in.height;
                 alive += s.alive;
             }
+            if (index + 1 < tiles)
+                prefetch_records(lists.records, lists.entries + tile_entries[index + 1],
+                                 tile_entries[index + 2] - tile_entries[index + 1]);
             for (int64_t first = tile_entries[index]; first < tile_entries[index + 1] && alive; first += kBatch) {
-                batch->copy(lists.records, lists.entries + first, tile_entries[index + 1] - first);
+                const int64_t end = tile_entries[index + 1], next = first + kBatch;
+                batch->copy(lists.records, lists.entries + first, end - first);
+                if (next < end) prefetch_records(lists.records, lists.entries + next, end - next);
                 batch->test((float)tile.x, (float)tile.y);
                 batch->make_lists();
                 alive = 0;
@@ -126,8 +134,8 @@ void composite_camera(const CompositeInputs& in, const TileLists& lists, int64_t
                 for (int k = 0; k < batch->count; k++) lists.entries[first + k] |= batch->masks[k] << kEntryIdBits;
             }
             for (int sub = 0; sub < kSubtiles; sub++)
-                write_pixels(tile, sub, channels.count, states[sub],
-                             &sums[(size_t)(sub * kSubtilePixels * channels.count)], image, alpha);
+                write_pixels<D>(tile, sub, channels.count, states[sub],
+                                &sums[(size_t)(sub * kSubtilePixels * channels.count)], image, alpha);
         }
     }
 }

@@ -91,7 +91,7 @@ void blend_vjp(const Batch& batch, int sub, const Channels& channels, const Pixe
         s[kDx] = s[kOne] * e.dx;
         s[kDxDx] = s[kDx] * e.dx;
         s[kDxDy] = s[kDy] * e.dx;
-        float* out = sums + (int64_t)k * stride;
+        float* out = sums + (int64_t)batch.source[k] * stride;
         if constexpr (D > 0) {
             add_lane_sums<count>(s, out);
         } else {
@@ -124,22 +124,34 @@ int sums_stride(int channels, bool absgrad, bool in_registers) {
 struct Upstream {
     const float *image, *alpha, *v_image, *v_alpha;  // one camera's; the gradients may be null
 
-    // Brings a sub-tile's pixels into lanes: g, its alpha part, T = 1 and S = g . (what was blended).
-    void read(const Tile& tile, int sub, int channels, SubtileState& state, float* v_pixels) const {
+    // Brings a sub-tile's pixels into lanes: g, its alpha part, T = 1 and S = g . (what was blended). Pixels beyond the
+    // picture's edge are finished from the start.
+    template <int D> void read(const Tile& tile, int sub, int count, SubtileState& state, float* v_pixels) const {
+        const int channels = D > 0 ? D : count;
         const int x0 = tile.subtile_x(sub), y0 = tile.subtile_y(sub);
-        for (int p = 0; p < kSubtilePixels; p++) {
-            const int x = x0 + p % kSubtile, y = y0 + p / kSubtile;
-            const bool inside = x < tile.width && y < tile.height;
-            const int64_t pixel = inside ? (int64_t)y * tile.width + x : 0;
-            state.transmittance[p] = inside ? 1.0f : -1.0f;
-            state.v_alpha[p] = inside && v_alpha ? v_alpha[pixel] : 0.0f;
-            float behind = inside ? state.v_alpha[p] * alpha[pixel] : 0.0f;
-            for (int d = 0; d < channels; d++) {
-                const float g = inside && v_image ? v_image[pixel * channels + d] : 0.0f;
-                v_pixels[d * kSubtilePixels + p] = g;
-                if (inside) behind += g * image[pixel * channels + d];
+        const int columns = std::clamp(tile.width - x0, 0, kSubtile), rows = std::clamp(tile.height - y0, 0, kSubtile);
+        if (columns < kSubtile || rows < kSubtile) {
+            std::fill_n(state.transmittance, kSubtilePixels, -1.0f);
+            std::fill_n(state.v_alpha, kSubtilePixels, 0.0f);
+            std::fill_n(state.behind, kSubtilePixels, 0.0f);
+            std::fill_n(v_pixels, kSubtilePixels * channels, 0.0f);
+        }
+        for (int j = 0; j < rows; j++) {
+            const int64_t first = (int64_t)(y0 + j) * tile.width + x0;
+            for (int i = 0; i < columns; i++) {
+                const int lane = j * kSubtile + i;
+                const float *g = v_image ? v_image + (first + i) * channels : nullptr,
+                            *c = image + (first + i) * channels;
+                state.transmittance[lane] = 1.0f;
+                state.v_alpha[lane] = v_alpha ? v_alpha[first + i] : 0.0f;
+                float behind = state.v_alpha[lane] * alpha[first + i];
+                for (int d = 0; d < channels; d++) {
+                    const float g_d = g ? g[d] : 0.0f;
+                    v_pixels[d * kSubtilePixels + lane] = g_d;
+                    behind += g_d * c[d];
+                }
+                state.behind[lane] = behind;
             }
-            state.behind[p] = behind;
         }
     }
 };
@@ -159,23 +171,22 @@ void tile_sums(const CompositeInputs& in, const TileLists& lists, int64_t camera
 #pragma omp for schedule(dynamic, 4)
         for (int index = 0; index < tiles; index++) {
             const int64_t begin = tile_entries[index], end = tile_entries[index + 1];
+            if (index + 1 < tiles) prefetch_records(lists.records, lists.entries + end, tile_entries[index + 2] - end);
             if (begin == end) continue;
             const Tile tile(index, tiles_x, in.width, in.height);
             SubtileState states[kSubtiles];
             for (int sub = 0; sub < kSubtiles; sub++)
-                upstream.read(tile, sub, channels.count, states[sub],
-                              &v_pixels[(size_t)(sub * kSubtilePixels * channels.count)]);
+                upstream.read<D>(tile, sub, channels.count, states[sub],
+                                 &v_pixels[(size_t)(sub * kSubtilePixels * channels.count)]);
             for (int64_t first = begin; first < end; first += kBatch) {
-                const uint32_t* entries = lists.entries + first;
-                const int64_t count = std::min<int64_t>(kBatch, end - first);
-                uint32_t any = 0;
-                for (int64_t k = 0; k < count; k++) any |= batch->masks[k] = entries[k] >> kEntryIdBits;
-                if (!any) continue;
-                batch->copy(lists.records, entries, end - first);
+                batch->copy_marked(lists.records, lists.entries + first, end - first);
+                const int64_t next = first + kBatch;
+                if (next < end) prefetch_records(lists.records, lists.entries + next, end - next);
+                if (batch->count == 0) continue;
                 batch->make_lists();
                 float* batch_sums = sums + (first - camera_entries) * stride;
-                for (int64_t k = 0; k < count; k++)
-                    if (batch->masks[k]) std::fill_n(batch_sums + k * stride, stride, 0.0f);
+                for (int k = 0; k < batch->count; k++)
+                    std::fill_n(batch_sums + batch->source[k] * stride, stride, 0.0f);
                 for (int sub = 0; sub < kSubtiles; sub++)
                     blend_vjp<D, absgrad>(
                         *batch, sub, channels, pixels, (float)tile.subtile_x(sub), (float)tile.subtile_y(sub),

@@ -97,9 +97,7 @@ void inspect_camera(const CompositeInputs& in, const TileLists& lists, int64_t c
                 }
             // The forward pass has left in each entry the sub-tiles where it matters.
             for (int64_t first = tile_entries[index]; first < tile_entries[index + 1]; first += kBatch) {
-                const int64_t remaining = tile_entries[index + 1] - first;
-                batch->copy(lists.records, lists.entries + first, remaining);
-                for (int k = 0; k < batch->count; k++) batch->masks[k] = lists.entries[first + k] >> kEntryIdBits;
+                batch->copy_marked(lists.records, lists.entries + first, tile_entries[index + 1] - first);
                 batch->make_lists();
                 for (int sub = 0; sub < kSubtiles; sub++)
                     inspect_list(*batch, sub, pixels, (float)tile.subtile_x(sub), (float)tile.subtile_y(sub),

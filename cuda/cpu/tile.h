@@ -46,16 +46,27 @@ struct PixelLanes {
 struct Batch {
     alignas(64) Record records[kBatch];
     alignas(64) uint32_t masks[kBatch];  // sub-tiles each record reaches, in the four low bits
+    uint8_t source[kBatch];              // the record's place among the entries it came from
     uint8_t list[kSubtiles][kBatch + 8];
     int length[kSubtiles];
     int count;
 
-    // Copies the records of entries [0, count) and asks for those that come after.
+    // Copies the records of up to kBatch entries.
     void copy(const Record* all, const uint32_t* entries, int64_t remaining) {
         count = (int)std::min<int64_t>(kBatch, remaining);
         for (int k = 0; k < count; k++) memcpy(&records[k], &all[entries[k] & kEntryIdMask], sizeof(Record));
-        const int64_t next = std::min<int64_t>(2 * kBatch, remaining);
-        for (int64_t k = count; k < next; k++) __builtin_prefetch(&all[entries[k] & kEntryIdMask]);
+    }
+
+    // Copies the records of those entries in which a forward pass has marked sub-tiles, with the marks as masks.
+    void copy_marked(const Record* all, const uint32_t* entries, int64_t remaining) {
+        const int taken = (int)std::min<int64_t>(kBatch, remaining);
+        count = 0;
+        for (int k = 0; k < taken; k++) {
+            source[count] = (uint8_t)k;
+            masks[count] = entries[k] >> kEntryIdBits;
+            count += masks[count] != 0;
+        }
+        for (int k = 0; k < count; k++) memcpy(&records[k], &all[entries[source[k]] & kEntryIdMask], sizeof(Record));
     }
 
     // Which sub-tiles hold a pixel centre's neighbourhood where alpha can reach its floor: the largest value of
@@ -102,6 +113,16 @@ struct Batch {
         }
     }
 };
+
+// Asks for the records that the next copy will read.
+GSRECON_INLINE void prefetch_records(const Record* all, const uint32_t* entries, int64_t remaining) {
+    const int64_t count = std::min<int64_t>(kBatch, remaining);
+    for (int64_t k = 0; k < count; k++) {
+        const char* record = reinterpret_cast<const char*>(&all[entries[k] & kEntryIdMask]);
+        __builtin_prefetch(record);
+        __builtin_prefetch(record + sizeof(Record) - 1);
+    }
+}
 
 // log2(alpha) of one record over a sub-tile: a dx^2 + (b dx) dy + c dy^2 + log2(opacity), vector by vector.
 struct Exponent {

@@ -40,6 +40,10 @@ def cpu_isa() -> str:
         raise BackendUnavailableError(f"{error}; unset or change the variable") from error
 
 
+_POOLED_FROM = 1 << 20
+"""Floats from which a result's memory is pooled: 4 MiB."""
+
+
 class Projection(NamedTuple):
     """What `project` gives: see `RasterInfo`; `colors` [C, N, 3] is empty without harmonics."""
 
@@ -347,10 +351,16 @@ def inspect(
 
 
 def _like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
-    """Memory for the gradient of a tensor; of None, an empty tensor like `other`."""
+    """Memory for the gradient of a tensor; of None, an empty tensor like `other`.
+
+    Large arrays come from a pool: the system would clear the pages of fresh memory, which takes longer than
+    the work done in them.
+    """
     if tensor is None:
         assert other is not None
         return other.new_empty(0)
+    if tensor.numel() >= _POOLED_FROM:
+        return torch.from_numpy(kernels().pooled(tensor.numel())).view(tensor.shape)
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
