@@ -163,22 +163,20 @@ class Tiler {
         return entries;
     }
 
-    void fill(const Array2<float>& records, Array1<int64_t>& tile_entries, Array1<int32_t>& entries,
-              std::optional<Array1<int32_t>> slot_entries) {
+    void fill(Array1<int64_t>& tile_entries, Array1<int32_t>& entries, std::optional<Array1<int32_t>> slot_entries) {
         const int tiles_x = (in_.width + kTile - 1) / kTile, tiles_y = (in_.height + kTile - 1) / kTile;
         const int64_t tiles = (int64_t)tiles_x * tiles_y;
         expect(tile_entries.shape(0) == (size_t)(in_.c * tiles + 1), "tile_entries: expected [C * tiles + 1]");
         const nb::gil_scoped_release unlocked;
         prefer_huge_pages(entries.data(), entries.nbytes());
         if (slot_entries) prefer_huge_pages(slot_entries->data(), slot_entries->nbytes());
-        const Record* all = reinterpret_cast<const Record*>(records.data());
         int64_t record = 0, entry = 0;
         tile_entries.data()[0] = 0;
         for (int64_t camera = 0; camera < in_.c; camera++) {
             Binning& binning = *cameras_[(size_t)camera];
             uint32_t* slots = slot_entries ? reinterpret_cast<uint32_t*>(slot_entries->data()) + entry : nullptr;
-            scatter_to_tiles(binning, tiles_x, tiles_y, all + record, (uint32_t)record, entry,
-                             tile_entries.data() + camera * tiles, reinterpret_cast<uint32_t*>(entries.data()), slots);
+            scatter_to_tiles(binning, tiles_x, tiles_y, (uint32_t)record, entry, tile_entries.data() + camera * tiles,
+                             reinterpret_cast<uint32_t*>(entries.data()), slots);
             record += binning.records;
             entry += binning.entries;
         }
@@ -280,8 +278,7 @@ NB_MODULE(_C, m) {
     nb::class_<Tiler>(m, "Tiler", "Sorts projected Gaussians into front-to-back tile lists, in two calls.")
         .def(nb::init<>())
         .def("count", &Tiler::count)
-        .def("fill", &Tiler::fill, nb::arg("records"), nb::arg("tile_entries"), nb::arg("entries"),
-             nb::arg("slot_entries").none());
+        .def("fill", &Tiler::fill, nb::arg("tile_entries"), nb::arg("entries"), nb::arg("slot_entries").none());
 
     m.def("composite",
           [](Input3 means2d, Array3<const int32_t> radii, Input2 depths, Input3 conics, Input2 opacities, Input3 colors,
@@ -334,4 +331,14 @@ NB_MODULE(_C, m) {
         nb::arg("colors"), nb::arg("width"), nb::arg("height"), nb::arg("with_depth"), nb::arg("records"),
         nb::arg("camera_records"), nb::arg("tile_entries"), nb::arg("entries"), nb::arg("object_index").none(),
         nb::arg("ids").none(), nb::arg("median_depth").none());
+
+    m.def(
+        "ssim",
+        [](Input4 a, Input4 b, std::optional<Array4<float>> gradient) {
+            for (size_t i = 0; i < 4; i++) expect(a.shape(i) == b.shape(i), "a, b: expected the same shape");
+            const nb::gil_scoped_release unlocked;
+            return kernels().ssim(a.data(), b.data(), (int64_t)a.shape(0), (int)a.shape(1), (int)a.shape(2),
+                                  (int)a.shape(3), pointer(gradient));
+        },
+        nb::arg("a"), nb::arg("b"), nb::arg("gradient").none());
 }

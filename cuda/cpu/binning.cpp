@@ -77,8 +77,8 @@ void sort_by_depth(Binning& b) {
 
 // Each thread takes one range of the depth order: it counts its entries for every tile, and, once all know where their
 // part of each tile begins, writes them. Inside a tile the order is the depth order by construction.
-void scatter_to_tiles(Binning& b, int tiles_x, int tiles_y, const Record* records, uint32_t first_record,
-                      int64_t first_entry, int64_t* tile_entries, uint32_t* entries, uint32_t* slot_entries) {
+void scatter_to_tiles(Binning& b, int tiles_x, int tiles_y, uint32_t first_record, int64_t first_entry,
+                      int64_t* tile_entries, uint32_t* entries, uint32_t* slot_entries) {
     const size_t tiles = (size_t)tiles_x * (size_t)tiles_y;
     const int threads = b.entries < 20000 ? 1 : omp_get_max_threads();
     int32_t* cursors = b.cursors.reserve(tiles * (size_t)threads);
@@ -98,7 +98,6 @@ void scatter_to_tiles(Binning& b, int tiles_x, int tiles_y, const Record* record
                 if (i + kAhead < share.end) {
                     const uint32_t next = order[i + kAhead];
                     __builtin_prefetch(b.spans_of(next, b.rows[next]));
-                    if (slot_entries) __builtin_prefetch(&records[next].first_slot);
                 }
                 const uint32_t record = order[i];
                 const TileRows rows = b.rows[record];
@@ -129,7 +128,7 @@ void scatter_to_tiles(Binning& b, int tiles_x, int tiles_y, const Record* record
         }
         for_each_span([&](uint32_t record, const TileRows& rows, const TileSpan* spans) {
             const uint32_t id = first_record + record;
-            uint32_t* slot = slot_entries ? slot_entries + records[record].first_slot : nullptr;
+            uint32_t* slot = slot_entries ? slot_entries + rows.first_slot : nullptr;
             for (int r = 0; r < rows.count; r++) {
                 int32_t* row = cursor + (size_t)(rows.first_row + r) * (size_t)tiles_x;
                 for (int x = spans[r].begin; x < spans[r].end; x++) {

@@ -14,10 +14,12 @@ struct TileSpan {
     uint16_t begin, end;
 };
 
-// Where a record's tile rows stand: rows first_row, first_row + 1, ... in `spans[offset...]`.
+// Where a record's tile rows stand: rows first_row, first_row + 1, ... in `spans[offset...]`; and its part's entries so
+// far.
 struct TileRows {
     uint32_t offset;
     uint16_t first_row, count;
+    int32_t first_slot;
 };
 
 // The working memory of one camera's binning; kept from frame to frame.
@@ -47,7 +49,7 @@ void sort_by_depth(Binning& binning);
 
 // Writes the entries of every tile front to back. `tile_entries` [tiles + 1] starts at `first_entry`; `slot_entries`
 // may be null.
-void scatter_to_tiles(Binning& binning, int tiles_x, int tiles_y, const Record* records, uint32_t first_record,
-                      int64_t first_entry, int64_t* tile_entries, uint32_t* entries, uint32_t* slot_entries);
+void scatter_to_tiles(Binning& binning, int tiles_x, int tiles_y, uint32_t first_record, int64_t first_entry,
+                      int64_t* tile_entries, uint32_t* entries, uint32_t* slot_entries);
 
 }  // namespace gsrecon

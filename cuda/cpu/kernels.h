@@ -23,6 +23,9 @@ void composite_vjp(const CompositeInputs&, const TileLists&, const float* image,
 // Which object weighs most in each pixel, and where the transmittance passes one half.
 void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&);
 
+// Mean structural similarity of pictures [pictures, H, W, channels] and, if wanted, its gradient with respect to a.
+double ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* gradient);
+
 }  // namespace GSRECON_ISA
 
 struct Kernels {
@@ -33,6 +36,7 @@ struct Kernels {
     decltype(&gsrecon::composite) composite;
     decltype(&gsrecon::composite_vjp) composite_vjp;
     decltype(&gsrecon::inspect) inspect;
+    decltype(&gsrecon::ssim) ssim;
 };
 
 // The fastest set this processor has, or the one the environment variable GSRECON_CPU_ISA names.

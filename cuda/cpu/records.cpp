@@ -115,7 +115,7 @@ void make_records(const CompositeInputs& in, int64_t camera, Binning& binning, R
                 spans = part.spans.reserve(room, used);
             }
             TileRows& here = rows[at];
-            here = {(uint32_t)used, reach.begin, 0};
+            here = {(uint32_t)used, reach.begin, 0, (int32_t)entries};
             for (int ty = reach.begin; ty < reach.end; ty++) {
                 const float top = (float)(ty * kTile) + 0.5f;
                 float left, right;
@@ -136,7 +136,7 @@ void make_records(const CompositeInputs& in, int64_t camera, Binning& binning, R
         const int64_t begin = binning.parts[p]->first_record;
         const int64_t end = p + 1 < binning.parts.size() ? binning.parts[p + 1]->first_record : binning.records;
         if (sum)
-            for (int64_t i = begin; i < end; i++) records[i].first_slot += (int32_t)sum;
+            for (int64_t i = begin; i < end; i++) rows[i].first_slot = records[i].first_slot += (int32_t)sum;
         sum += binning.parts[p]->entries;
     }
     binning.entries = sum;

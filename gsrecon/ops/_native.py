@@ -209,7 +209,7 @@ def _composite(
     tile_entries = torch.empty(cameras * tiles + 1, dtype=torch.int64)
     entries = torch.empty(count, dtype=torch.int32)
     slot_entries = torch.empty(count if with_gradients else 0, dtype=torch.int32)
-    tiler.fill(records, tile_entries, entries, slot_entries if with_gradients else None)
+    tiler.fill(tile_entries, entries, slot_entries if with_gradients else None)
     image = means2d.new_empty(cameras, height, width, colors.shape[-1] + with_depth)
     alpha = means2d.new_empty(cameras, height, width)
     module.composite(
@@ -348,6 +348,32 @@ def inspect(
         *(t.detach() for t in composition[2:6]), object_index, id_picture, depth_picture,
     )  # fmt: skip
     return id_picture, depth_picture
+
+
+@torch.library.custom_op("gsrecon::ssim", mutates_args=(), device_types="cpu")
+def _ssim(a: Tensor, b: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
+    gradient = _like(a if with_gradient else None, a)
+    mean = kernels().ssim(*_arguments(a, b), gradient if with_gradient else None)
+    return a.new_tensor(mean), gradient
+
+
+def _ssim_setup(ctx, inputs, output) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1])
+
+
+def _ssim_backward(ctx, v_mean, _):
+    (gradient,) = ctx.saved_tensors
+    return None if v_mean is None else v_mean * gradient, None, None
+
+
+_ssim.register_autograd(_ssim_backward, setup_context=_ssim_setup)
+
+
+def ssim(image: Tensor, truth: Tensor) -> Tensor:
+    """Mean structural similarity of pictures [B, H, W, C] float32; differentiable in `image` alone."""
+    return _ssim(image, truth, torch.is_grad_enabled() and image.requires_grad)[0]
 
 
 def _like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:

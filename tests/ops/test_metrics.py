@@ -84,3 +84,19 @@ def test_gradients_of_ssim_agree_with_those_of_the_papers_form() -> None:
 def test_ssim_passes_a_finite_difference_check() -> None:
     image, truth = pictures(6, 7)
     assert torch.autograd.gradcheck(lambda t: ssim(t, truth), image.requires_grad_())
+
+
+@pytest.mark.parametrize("shape", [(23, 37, 3), (2, 16, 9, 3), (7, 5, 3), (1, 1, 3)])
+def test_compiled_ssim_and_its_gradient_are_the_reference_s(
+    shape: tuple[int, ...], generator: torch.Generator
+) -> None:
+    image = torch.rand(shape, generator=generator)
+    truth = (image + 0.1 * torch.randn(shape, generator=generator)).clamp(0, 1)
+    compiled = image.clone().requires_grad_()
+    ssim(compiled, truth).backward()
+    reference = image.double().requires_grad_()
+    expected = ssim_map(reference, truth.double()).mean()
+    expected.backward()
+    assert compiled.grad is not None and reference.grad is not None
+    assert ssim(image, truth).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert (compiled.grad - reference.grad).norm() < 1e-5 * reference.grad.norm()
