@@ -156,9 +156,10 @@ def composite(
         parts = [(seen, colors, probe)]
     else:
         columns = [packing.per_camera(rows) for rows in (*seen[:5], colors, probe)]
+        nothing = seen.means2d.new_empty(0)
         parts = [
-            (Projection._make((*row[:5], seen.means2d.new_empty(0))), *row[5:])
-            for row in zip(*columns, strict=True)
+            (Projection._make((*row, nothing)), row_colors, row_probe)
+            for *row, row_colors, row_probe in zip(*columns, strict=True)
         ]
     blend = _composite_native if _is_native(seen.means2d) else _composite_reference
     pictures = [blend(*part, width, height, with_depth) for part in parts]
