@@ -18,6 +18,26 @@ struct Share {
         : begin(count * thread / threads), end(count * (thread + 1) / threads) {}
 };
 
+// Finds the spans of a record among the parts that the threads have filled.
+class SpanFinder {
+  public:
+    explicit SpanFinder(const Binning& binning) {
+        for (const auto& part : binning.parts) parts_.push_back({part->first_record, part->spans.data()});
+    }
+    const TileSpan* of(int64_t record, const TileRows& rows) const {
+        const Part* part = &parts_.back();
+        while (part->first_record > record) part--;
+        return part->spans + rows.offset;
+    }
+
+  private:
+    struct Part {
+        int64_t first_record;
+        const TileSpan* spans;
+    };
+    std::vector<Part> parts_;
+};
+
 }  // namespace
 
 // Least significant digit first, three digits wide enough for the keys' span; (key, record) pairs travel together.
@@ -83,6 +103,8 @@ void scatter_to_tiles(Binning& b, int tiles_x, int tiles_y, uint32_t first_recor
     const int threads = b.entries < 20000 ? 1 : omp_get_max_threads();
     int32_t* cursors = b.cursors.reserve(tiles * (size_t)threads);
     const uint32_t* order = b.order.data();
+    const TileRows* all_rows = b.rows.data();
+    const SpanFinder finder(b);
     constexpr int64_t kAhead = 16;
 
 #pragma omp parallel num_threads(threads)
@@ -94,14 +116,14 @@ void scatter_to_tiles(Binning& b, int tiles_x, int tiles_y, uint32_t first_recor
 
         const auto for_each_span = [&](auto visit) {
             for (int64_t i = share.begin; i < share.end; i++) {
-                if (i + 2 * kAhead < share.end) __builtin_prefetch(&b.rows[order[i + 2 * kAhead]]);
+                if (i + 2 * kAhead < share.end) __builtin_prefetch(&all_rows[order[i + 2 * kAhead]]);
                 if (i + kAhead < share.end) {
                     const uint32_t next = order[i + kAhead];
-                    __builtin_prefetch(b.spans_of(next, b.rows[next]));
+                    __builtin_prefetch(finder.of(next, all_rows[next]));
                 }
                 const uint32_t record = order[i];
-                const TileRows rows = b.rows[record];
-                const TileSpan* spans = b.spans_of(record, rows);
+                const TileRows rows = all_rows[record];
+                const TileSpan* spans = finder.of(record, rows);
                 visit(record, rows, spans);
             }
         };

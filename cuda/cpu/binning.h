@@ -35,13 +35,6 @@ struct Binning {
     Buffer<uint32_t> order;       // [records] front to back
     Buffer<uint64_t> pairs, scratch;
     Buffer<int32_t> cursors;  // [threads, tiles]
-
-    // The part a record belongs to.
-    const TileSpan* spans_of(int64_t record, const TileRows& r) const {
-        size_t p = parts.size() - 1;
-        while (parts[p]->first_record > record) p--;
-        return parts[p]->spans.data() + r.offset;
-    }
 };
 
 // Sorts the records of `binning` by depth (ties keep the order of the Gaussians) into `order`.

@@ -133,15 +133,10 @@ struct Directions {
     }
 };
 
-// Asks for the harmonics of the Gaussians that will need them; they are most of what is read.
-void prefetch_harmonics(const ProjectInputs& in, const Lanes& g, const vint& wanted) {
-    for (int l = 0; l < g.count; l++) {
-        if (!wanted[l]) continue;
-        const int64_t i = g.first + l;
-        const char* rest = reinterpret_cast<const char*>(in.sh_rest + 3 * in.sh_rest_count * i);
-        for (int64_t byte = 0; byte < 12 * in.sh_rest_count + 60; byte += 64) __builtin_prefetch(rest + byte);
-        __builtin_prefetch(in.sh0 + 3 * i);
-    }
+// Asks for the harmonics of Gaussians [begin, end) while others are at work; they are most of what is read.
+void prefetch_harmonics(const ProjectInputs& in, int64_t begin, int64_t end) {
+    const float *first = in.sh_rest + 3 * in.sh_rest_count * begin, *last = in.sh_rest + 3 * in.sh_rest_count * end;
+    for (const float* line = first; line < last; line += 16) __builtin_prefetch(line);
 }
 
 float4 load4(const float* p) {
@@ -183,8 +178,6 @@ void project_lanes(const ProjectInputs& in, const ProjectSettings& s, const Lane
     const Vec2<vfloat> m = geo.image.mean;
     const vint visible = geo.drawable & (opacity >= kAlphaFloor) & ((rx > s.radius_clip) | (ry > s.radius_clip)) &
                          (m.x + rx > 0.0f) & (m.x - rx < lens.width) & (m.y + ry > 0.0f) & (m.y - ry < lens.height);
-
-    if (s.sh_degree >= 0) prefetch_harmonics(in, g, visible);
 
     const vfloat values[11] = {
         m.x, m.y, rx, ry, geo.in_cam.z, geo.print.conic.a, geo.print.conic.b, geo.print.conic.c, opacity};
@@ -266,8 +259,6 @@ void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const 
     if (!any) return;
     vint visible;
     memcpy(&visible, seen, sizeof visible);
-
-    if (s.sh_degree >= 0) prefetch_harmonics(in, g, visible);
 
     const PoseLanes pose(poses, in.k, g.object);
     const Geometry geo(g, pose, lens, s);
@@ -378,9 +369,11 @@ void project(const ProjectInputs& in, const ProjectSettings& settings, const Pro
         for (int64_t chunk = 0; chunk < chunks; chunk++) {
             const Lens lens = lens_of(in, settings, camera);
             const int64_t end = std::min(in.n, (chunk + 1) * kChunk);
-            for (int64_t i = chunk * kChunk; i < end; i += kLanes)
+            for (int64_t i = chunk * kChunk; i < end; i += kLanes) {
+                if (settings.sh_degree >= 0) prefetch_harmonics(in, i + kLanes, std::min(in.n, i + 2 * kLanes));
                 project_lanes(in, settings, Lanes(in, i, end), &poses[(size_t)(camera * in.k)], lens, camera * in.n,
                               out);
+            }
         }
 }
 
@@ -396,6 +389,7 @@ void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const
         for (int64_t i = begin; i < end; i += kLanes) {
             const Lanes g(in, i, end);
             if (settings.sh_degree >= 0) {
+                prefetch_harmonics(in, i + kLanes, std::min(in.n, i + 2 * kLanes));
                 std::fill_n(grads.sh0 + 3 * i, 3 * g.count, 0.0f);
                 std::fill_n(grads.sh_rest + 3 * in.sh_rest_count * i, 3 * in.sh_rest_count * g.count, 0.0f);
             }
