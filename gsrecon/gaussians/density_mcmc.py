@@ -24,7 +24,7 @@ MOST_COPIES = 51
 class MCMCDensity:
     """Relocation and noise, with a cap."""
 
-    cap: int = 100_000
+    cap: int = 80_000
     """The number of Gaussians grows up to this."""
     rounds: Rounds = field(default_factory=lambda: Rounds(0.02, 0.8, 80))
     """When dead Gaussians are relocated and new ones are added."""

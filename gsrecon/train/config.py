@@ -30,7 +30,7 @@ class Rate:
 class LearningRates:
     """Adam's learning rates by parameter."""
 
-    means: Rate = field(default_factory=lambda: Rate(4e-3, 4e-5))
+    means: Rate = field(default_factory=lambda: Rate(1.2e-2, 1.2e-4))
     """Centres [m]."""
     quats: Rate = field(default_factory=lambda: Rate(2e-3, 5e-4))
     """Rotations."""
