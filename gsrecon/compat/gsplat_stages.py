@@ -139,7 +139,7 @@ def composite(
     width: int,
     height: int,
     with_depth: bool,
-) -> tuple[Float[Tensor, "C H W D"], Float[Tensor, "C H W 1"]]:
+) -> tuple[Float[Tensor, "C H W X"], Float[Tensor, "C H W 1"]]:
     """Blend front to back: channels, sum(w z) behind them with `with_depth`, and alpha.
 
     Args:
