@@ -1,6 +1,7 @@
 """The `gsrecon` command: finds the subcommand, turns mistakes into one line and an exit code."""
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -43,6 +44,9 @@ options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point of the command line; exits with 0, 1 (failed), 2 (wrong usage) or 130 (Ctrl-C)."""
+    # OpenMP's threads spin while they wait for each other, which next to any other work on the machine makes
+    # a training step several times slower. It is read when torch is loaded, after this line.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 

@@ -134,7 +134,7 @@ class ToyDrive:
                 "image": truth.image,
                 "semantic": truth.semantic,
                 "instance": truth.instance.astype(small),
-                "moving": self._is_moving(truth.instance).astype(np.uint8) * 255,
+                "moving": self.is_moving(truth.instance).astype(np.uint8) * 255,
                 "sky": (truth.semantic == CLASS_ID["sky"]).astype(np.uint8) * 255,
             }
 
@@ -144,7 +144,8 @@ class ToyDrive:
             frame.camera, frame.index, frame.timestamp_us, frame.world_from_cam, image=image, masks=pictures
         )
 
-    def _is_moving(self, instance: np.ndarray) -> np.ndarray:
+    def is_moving(self, instance: np.ndarray) -> np.ndarray:
+        """Which pixels of an instance picture belong to objects that move."""
         table = np.array([False, *(actor.moving for actor in self.scenery.actors)])
         return table[instance]
 
