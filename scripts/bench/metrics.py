@@ -3,7 +3,14 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+_NOISE_OF_RATIOS = 0.2
+"""Two threads on two cores feel whatever else runs; a real regression of a stage is larger."""
+_NOISE_OF_TIMES = 0.3
+_NOISE_OF_MEMORY = 0.1
+_SMALL_MEMORY = 8 << 20
+"""Below this the allocator's rounding is most of it [bytes]."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,45 @@ class Metric:
         change = self.value / before.value - 1
         worse = {"lower": change, "higher": -change, "equal": abs(change)}[before.direction]
         return worse > before.tolerance
+
+
+def of_results(results: dict[str, Any]) -> list[Metric]:
+    """All figures of a run. Gated are those that mean the same on any machine of one kind."""
+    found = []
+    ceiling = results["machine"]["ceiling"]
+    pairs = {row["case"]: row["pairs"] for row in results["street"] if row["pairs"]}
+    found += [Metric(f"{case}/pairs", count, "pairs", "equal", 1e-3) for case, count in pairs.items()]
+    for row in results["street"]:
+        key = f"{row['case']}/{row['threads']}t"
+        times = {name: lap["median"] for name, lap in row["times_ms"].items()}
+        found += [Metric(f"{key}/{name}", value, "ms", "lower", None) for name, value in times.items()]
+        for name, ratio in floor_ratios(times).items():
+            found.append(Metric(f"{key}/{name}_to_floor", ratio, "x", "lower", _NOISE_OF_RATIOS))
+        if ceiling is not None and row["case"] in pairs:
+            slots = times["forward_backward"] * 1e6 * ceiling["fma_gvec_s"] * ceiling["lanes"]
+            value = slots / pairs[row["case"]]
+            found.append(Metric(f"{key}/fma_slots_per_pair", value, "lanes", "lower", _NOISE_OF_TIMES))
+        for name, size in (row["memory_bytes"] or {}).items():
+            tolerance = _NOISE_OF_MEMORY if size > _SMALL_MEMORY else None
+            found.append(Metric(f"{key}/{name}_memory", size, "bytes", "lower", tolerance))
+    for toy in results["toy"]:
+        for name in ("step_ms", "render_ms"):
+            found.append(Metric(f"toy/{toy['threads']}t/{name}", toy[name], "ms", "lower", None))
+    return found
+
+
+def floor_ratios(times: dict[str, float]) -> dict[str, float]:
+    """Ours over the floor of the same run, stage by stage and in sum; empty without a floor."""
+    if "floor_blend" not in times:
+        return {}
+    ours = {
+        "binning": times["sort"] + times["scatter"],
+        "blend": times["blend"],
+        "blend_vjp": times["blend_vjp"],
+    }
+    floor = {name: times[f"floor_{name}"] for name in ours}
+    ratios = {name: ours[name] / floor[name] for name in ours}
+    return {**ratios, "shared_stages": sum(ours.values()) / sum(floor.values())}
 
 
 def save(path: Path, machine: dict, metrics: list[Metric]) -> None:

@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,11 +45,9 @@ def measure(job: Job) -> dict:
     """Medians of interleaved runs: whole passes, stages, floor."""
     torch.set_num_threads(job.threads)
     ours = Ours(job.case)
-    memory = {
-        "forward": _extra_memory(ours.forward),
-        "forward_backward": _extra_memory(ours.forward_backward),
-    }
+    memory = _peak_memory(ours)
     staged = run_stages(ours, Watch())
+    assert torch.equal(staged.image, ours.forward()), "the stages do not draw what rasterize draws"
     floor = None
     if job.floor is not None:
         floor = Floor(Path(job.floor), job.case, staged, ours.upstream, job.threads)
@@ -87,15 +84,18 @@ def _round(ours: Ours, floor: Floor | None, watch: Watch) -> None:
         floor.run(watch)
 
 
-def _extra_memory(work: Callable[[], object]) -> int | None:
-    """Most resident memory of a call beyond what was there before [bytes]; None where it cannot be told."""
+def _peak_memory(ours: Ours) -> dict[str, int] | None:
+    """Most resident memory beyond libraries and scene [bytes]; None where the system does not tell."""
+    Ours(Case(100, 32, 32)).forward_backward()  # loads what libraries load on first use
     try:
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = _resident("VmRSS")
-        work()
-        return _resident("VmHWM") - before
+        peaks = {}
+        for name, work in (("forward", ours.forward), ("forward_backward", ours.forward_backward)):
+            work()
+            peaks[name] = _resident("VmHWM") - before
+        return peaks
     except OSError:
-        work()
         return None
 
 
