@@ -139,7 +139,7 @@ def _toy(toys: list[Row]) -> list[str]:
         f"Toy drive, pictures of {first['width']}x{first['height']}, {first['gaussians']:,} Gaussians at the "
         f"end, mean of the first {first['steps']} training steps, and a picture of the driven path.",
         "",
-        *_head(["threads", "step [ms]", *(f"{part} [ms]" for part in parts), "render [ms]"]),
+        *_head(["threads", "step [ms]", *(f"{part} [ms]" for part in parts), "picture [ms]"]),
     ]
     for toy in toys:
         cells = [str(toy["threads"]), f"{toy['step_ms']:.1f}"]
@@ -184,7 +184,8 @@ def _profile(row: Row, key: str) -> str:
     stages = STAGES[:4] if key == "forward" else STAGES
     times = {stage: row["times_ms"][stage]["median"] for stage in stages}
     shares = ", ".join(f"{stage.replace('_', ' ')} {times[stage]:.1f}" for stage in stages)
-    return f"Stages [ms]: {shares}; around them {row['times_ms'][key]['median'] - sum(times.values()):.1f}."
+    around = row["times_ms"][key]["median"] - sum(times.values())
+    return f"Stages [ms]: {shares}" + (f"; around them {around:.1f}." if around >= 0.1 else ".")
 
 
 def _target(name: str, key: str) -> float | None:
