@@ -49,7 +49,7 @@ def _machine(machine: dict[str, Any]) -> list[str]:
         f"Measured {machine['date']} at commit {machine['commit'] or 'unknown'} on {machine['cpu']}, "
         f"{machine['cores']} cores, {machine['isa']} kernels, {machine['system']}, "
         f"torch {machine['torch']}, numpy {machine['numpy']}, Python {machine['python']}; "
-        f"load average {machine['load']} at the start."
+        f"OpenMP wait policy {machine['wait_policy']}, load average {machine['load']} at the start."
     ]
     ceiling = machine["ceiling"]
     if ceiling is not None:

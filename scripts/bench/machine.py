@@ -27,6 +27,7 @@ def describe(probe_folder: Path | None) -> dict:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY", "default").lower(),
         "load": round(os.getloadavg()[0], 2),
         "ceiling": None if probe_folder is None else _ceiling(probe_folder),
     }

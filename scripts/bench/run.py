@@ -19,6 +19,8 @@ from worker import Job
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
+_COMMAND_LINE = {"OMP_WAIT_POLICY": "passive"}
+"""What `gsrecon` sets before it trains."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,13 @@ def _measure(options: Options) -> dict[str, Any]:
     if options.toy_steps > 0 and not options.quick:
         for count in threads:
             print(f"toy drive, {count} threads", file=sys.stderr, flush=True)
-            toys.append(_in_process("toy.py", count, str(count), str(options.toy_steps)))
+            toys.append(_in_process("toy.py", count, str(count), str(options.toy_steps), **_COMMAND_LINE))
     return {"machine": described, "street": rows, "toy": toys}
 
 
-def _in_process(script: str, threads: int, *arguments: str) -> dict[str, Any]:
+def _in_process(script: str, threads: int, *arguments: str, **environment: str) -> dict[str, Any]:
     """What a fresh process with that many threads prints."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**environment, **os.environ, "OMP_NUM_THREADS": str(threads)}
     command = [sys.executable, str(_HERE / script), *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return json.loads(done.stdout.splitlines()[-1])
