@@ -16,7 +16,8 @@ inline namespace GSRECON_ISA {
 namespace {
 
 typedef float float4 __attribute__((vector_size(16)));
-constexpr int64_t kChunk = 2048;  // Gaussians a task takes; also the unit in which camera gradients are summed
+constexpr float kFarthestReach = 3.33f;  // standard deviations at which even opacity 1 has fallen to the alpha floor
+constexpr int64_t kChunk = 2048;         // Gaussians a task takes; also the unit in which camera gradients are summed
 
 // cam_from_object of one (camera, object) pair, with the camera's centre in the object.
 struct RigidPose {
@@ -161,9 +162,38 @@ void colour_from_harmonics(const float* sh0, const float* rest, int count, const
     for (int i = 0; i < 3; i++) rgb[i] = std::max(0.0f, sum[i]);
 }
 
+// Whether any lane can be seen, by a bound on the footprint: its variance along x is at most |jx|^2 times the largest
+// scale's square, plus eps2d. Cheap, and true of most blocks where the Gaussians lie in memory as they lie in space.
+bool any_in_picture(const Lanes& g, const PoseLanes& pose, const Lens& lens, const ProjectSettings& s) {
+    const Vec3<vfloat> in_cam = times(pose.r, g.mean) + pose.t;
+    const LensImage<vfloat> image = s.model == LensModel::fisheye ? fisheye(lens, in_cam) : pinhole(lens, in_cam);
+    const vfloat scale = maximum(g.scale.x, maximum(g.scale.y, g.scale.z));
+    const auto reach = [&](const Vec3<vfloat>& j) {
+        return kFarthestReach * square_root(scale * scale * dot(j, j) + s.eps2d) * 1.0001f + 1.0f;
+    };
+    const vfloat rx = reach(image.jx), ry = reach(image.jy);
+    const Vec2<vfloat> m = image.mean;
+    const vint visible = (in_cam.z > 0.0f) & (in_cam.z >= s.near_plane) & (in_cam.z <= s.far_plane) &
+                         (m.x + rx > 0.0f) & (m.x - rx < lens.width) & (m.y + ry > 0.0f) & (m.y - ry < lens.height);
+    int any = 0;
+    for (int l = 0; l < kLanes; l++) any |= visible[l];
+    return any;
+}
+
+void clear_lanes(const Lanes& g, int64_t row, const Projected& out) {
+    const int64_t o = row + g.first;
+    std::fill_n(out.means2d + 2 * o, 2 * g.count, 0.0f);
+    std::fill_n(out.radii + 2 * o, 2 * g.count, 0);
+    std::fill_n(out.depths + o, g.count, 0.0f);
+    std::fill_n(out.conics + 3 * o, 3 * g.count, 0.0f);
+    std::fill_n(out.opacities + o, g.count, 0.0f);
+    if (out.colors) std::fill_n(out.colors + 3 * o, 3 * g.count, 0.0f);
+}
+
 void project_lanes(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose* poses,
                    const Lens& lens, int64_t row, Projected out) {
     const PoseLanes pose(poses, in.k, g.object);
+    if (!any_in_picture(g, pose, lens, s)) return clear_lanes(g, row, out);
     const Geometry geo(g, pose, lens, s);
     const vfloat opacity = s.antialiased ? g.opacity * geo.print.compensation : g.opacity;
 
@@ -171,7 +201,8 @@ void project_lanes(const ProjectInputs& in, const ProjectSettings& s, const Lane
     store(reach, opacity * 255.0f);
     // How far alpha stays above its floor, in standard deviations (Radl et al. 2024, appendix B.2), as gsplat rounds
     // it.
-    for (int l = 0; l < kLanes; l++) reach[l] = reach[l] >= 1.0f ? std::min(3.33f, sqrtf(2.0f * logf(reach[l]))) : 0.0f;
+    for (int l = 0; l < kLanes; l++)
+        reach[l] = reach[l] >= 1.0f ? std::min(kFarthestReach, sqrtf(2.0f * logf(reach[l]))) : 0.0f;
     const vfloat extend = load(reach);
     const vfloat rx = round_up(extend * square_root(geo.print.covariance.a));
     const vfloat ry = round_up(extend * square_root(geo.print.covariance.c));

@@ -67,6 +67,11 @@ class Resample:
         """What children inherit unchanged, such as the object index."""
         return old[self.parent]
 
+    def reordered(self, order: Int64[Tensor, " M"]) -> "Resample":
+        """The same change with its rows in another order."""
+        values = {name: value[order] for name, value in self.values.items()}
+        return Resample(self.parent[order], self.is_new[order], values)
+
     @staticmethod
     def keep(rows: Int64[Tensor, " M"]) -> "Resample":
         """Keeps the given rows and drops the others."""

@@ -10,6 +10,7 @@ from gsrecon.data.projection import project
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
+from gsrecon.gaussians.order import morton_order
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.ops.settings import RasterizeSettings
@@ -73,7 +74,8 @@ def _background(split: Split, views: Views, config: TrainConfig, generator: torc
     # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
     beyond = slice(len(points) - len(far_points), None)
     scales[beyond] = torch.minimum(scales[beyond], far_scales)
-    return gaussians_from_points(points, colors, shape, scales)
+    order = morton_order(points)
+    return gaussians_from_points(points[order], colors[order], shape, scales[order])
 
 
 def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: torch.Generator) -> Colored:

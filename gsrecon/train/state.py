@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.gaussians.density import DensityStrategy, start_strategy
+from gsrecon.gaussians.order import morton_order
 from gsrecon.gaussians.resample import Resample
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -69,7 +70,8 @@ class TrainState:
             strategy = self.strategies[node.id]
             change = strategy.change(node.gaussians, before, now, self.generator)
             if change is not None:
-                self.apply(node, strategy, change)
+                means = change.parameter("means", node.gaussians.means)
+                self.apply(node, strategy, change.reordered(morton_order(means)))
 
     def apply(self, node: GaussianNode, strategy: DensityStrategy, change: Resample) -> None:
         """Applies one change alike to parameters, optimiser moments and statistics."""
