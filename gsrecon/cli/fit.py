@@ -9,6 +9,7 @@ from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import SpecError
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.loop import train
+from gsrecon.train.run_folder import RunFolder
 
 
 def fit(
@@ -25,7 +26,7 @@ def fit(
         SpecError: The folder holds a run already, which would be overwritten.
         KeyboardInterrupt: The user stopped it; it is saved and can go on.
     """
-    if not resume and (folder / "scene.toml").is_file():
+    if not resume and RunFolder(folder).begun:
         raise SpecError(
             f"{folder}: there is a run already; go on with --resume, or choose another folder with --out"
         )

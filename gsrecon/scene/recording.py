@@ -53,6 +53,20 @@ class Recording:
         """Seconds from the log's start."""
         return (timestamp_us - self.start_us) * 1e-6
 
+    def pictures(self) -> list[tuple[str, int, int, bool, int, int]]:
+        """Which pictures there are: camera, index, timestamp [us], held out, width and height [px]."""
+        return [
+            (
+                frame.camera,
+                frame.index,
+                frame.timestamp_us,
+                frame.held_out,
+                self.cameras[frame.camera].width,
+                self.cameras[frame.camera].height,
+            )
+            for frame in self.frames
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return {

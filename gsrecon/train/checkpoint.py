@@ -42,9 +42,16 @@ def save_checkpoint(state: TrainState, folder: Path) -> Path:
     write_sealed(target, _files(state))
     with disk_errors_explained(folder):
         _point_latest(folder, target.name)
-    for old in _numbered(folder)[:-_KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    # Whatever has a later step is damaged: the run was resumed from before it.
+    whole = [path for path in _numbered(folder) if _step(path) <= state.step]
+    for path in set(_numbered(folder)) - set(whole[-_KEPT:]):
+        shutil.rmtree(path, ignore_errors=True)
     return target
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a run came as far as its first checkpoint."""
+    return bool(_numbered(folder))
 
 
 def load_checkpoint(folder: Path, pictures: int, config: TrainConfig) -> TrainState:
@@ -75,6 +82,8 @@ def remove_leftovers(folder: Path) -> None:
     for pattern in (".*.partial", ".*.old"):
         for path in folder.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
+    for link in folder.glob(f".{LATEST}.*"):
+        link.unlink(missing_ok=True)
 
 
 def _files(state: TrainState) -> dict[str, bytes]:
@@ -123,7 +132,11 @@ def _read(path: Path, pictures: int, config: TrainConfig) -> TrainState:
 def _numbered(folder: Path) -> list[Path]:
     """Checkpoints in the order of their steps."""
     found = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdigit()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(found, key=_step)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _point_latest(folder: Path, name: str) -> None:

@@ -86,8 +86,6 @@ class InitialPoints:
     """Nearest of the points beyond lidar along z [m]."""
     farthest: float = 200.0
     """Farthest of the points beyond lidar along z [m], spread evenly in log depth."""
-    lidar_of_held_out: bool = False
-    """Also use the sweeps of held-out frames."""
     largest_gap_ms: float = 60.0
     """Pictures and sweeps belong together up to this difference in time."""
     opacity: float = 0.3

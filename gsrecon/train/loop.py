@@ -10,11 +10,11 @@ import torch
 
 from gsrecon.data.log import DrivingLog
 from gsrecon.data.spec import SceneSpec
-from gsrecon.errors import TrainingError
+from gsrecon.errors import CheckpointError, TrainingError
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.ops.settings import RasterInfo
 from gsrecon.scene.render import render_frame
-from gsrecon.train.checkpoint import load_checkpoint, save_checkpoint
+from gsrecon.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.held_out import score_held_out
 from gsrecon.train.initialise import start_scene
@@ -47,24 +47,25 @@ def train(
         config: All settings.
         run_dir: Folder of the run.
         observers: Told about every step.
-        resume: Continue the run in the folder from its last checkpoint.
+        resume: Continue the run in the folder from its last checkpoint, from its start where there is none.
 
     Raises:
         TrainingError: The loss is not finite, the disk is full, or there is a run in the folder already.
-        CheckpointError: There is nothing to resume, or it does not fit.
+        CheckpointError: There is nothing to resume, or it does not fit the drive, the spec or the settings.
         DatasetError: A picture, mask or sweep is missing or damaged.
     """
     run = RunFolder(run_dir)
-    run.check_same(config) if resume else run.begin(config, spec)
-    split = Split.of(log, spec, config.initial.lidar_of_held_out)
+    run.check_same(config, spec) if resume else run.begin(config, spec)
+    split = Split.of(log, spec)
     views = _views(split, split.fitted, spec, config)
     judged = _views(split, split.held_out, spec, config)
-    if resume:
+    if resume and has_checkpoint(run.checkpoints):
         state = load_checkpoint(run.checkpoints, len(views), config)
+        _require_same_drive(state, split, run)
     else:
         generator = torch.Generator().manual_seed(config.seed)
         state = TrainState.start(start_scene(split, views, config, generator), len(views), config, generator)
-    metrics = MetricsFile(run.metrics, state.step if resume else None)
+    metrics = MetricsFile(run.metrics, state.step if state.step > 0 else None)
     return _run(state, views, judged, config, run, metrics, observers)
 
 
@@ -141,8 +142,8 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     watch.lap("backward")
 
     state.step += 1
-    state.seconds += time.perf_counter() - started
-    state.progress = config.progress(state.step, state.seconds)
+    # Schedules see the time up to here; the whole step is counted at its end.
+    state.progress = config.progress(state.step, state.seconds + time.perf_counter() - started)
     state.note_error(float(squared))
     _observe(state, drawn.info, view)
     state.optimizer.step(before)
@@ -152,6 +153,7 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
         state.strategies[node.id].perturb(node.gaussians, rate, state.generator)
     state.change_density(before, state.progress)
     watch.lap("density")
+    state.seconds += time.perf_counter() - started
     return loss.item()
 
 
@@ -171,6 +173,15 @@ def _require_finite(loss: torch.Tensor, state: TrainState, view: View) -> None:
         raise TrainingError(
             f"step {state.step + 1}: the loss is {loss.item()} on picture {view.frame.index} of camera "
             f"{view.frame.camera}; earlier checkpoints are intact, start again with a lower learning rate"
+        )
+
+
+def _require_same_drive(state: TrainState, split: Split, run: RunFolder) -> None:
+    begun, now = state.graph.recording, split.recording()
+    if begun is None or begun.pictures() != now.pictures():
+        raise CheckpointError(
+            f"{run.path}: the run was begun on other pictures than {split.log.name} has; resume with the "
+            "same recording or start a new run"
         )
 
 

@@ -1,16 +1,21 @@
-"""The folder of a run: settings, spec, environment, live numbers, checkpoints."""
+"""The folder of a run: settings, spec, environment, live numbers, checkpoints.
+
+The only module that imports tomli_w.
+"""
 
 import json
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tomli_w
 import torch
 
 import gsrecon
-from gsrecon.data.spec import SceneSpec, spec_to_table
+from gsrecon.data.spec import SceneSpec, read_spec, spec_to_table
 from gsrecon.errors import CheckpointError, TrainingError
 from gsrecon.files import write_text
 from gsrecon.scene.sealed import disk_errors_explained
@@ -35,28 +40,36 @@ class RunFolder:
         """File of the live numbers."""
         return self.path / "metrics.jsonl"
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run in the folder."""
+        return (self.path / "config.json").exists()
+
     def begin(self, config: TrainConfig, spec: SceneSpec) -> None:
         """Writes what is known before the first step.
 
         Raises:
             TrainingError: There is a run in the folder already, or it cannot be written.
         """
-        if (self.path / "config.json").exists():
+        if self.begun:
             raise TrainingError(
                 f"{self.path}: there is a run in this folder already; resume it, or choose another name "
                 "for the new one"
             )
         with disk_errors_explained(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / "scene.toml", to_toml(spec_to_table(spec)))
+            write_text(self.path / "scene.toml", tomli_w.dumps(spec_to_table(spec)))
             write_text(self.path / "environment.json", json.dumps(environment(), indent=1) + "\n")
+            # The last one: a folder with it holds a run.
             write_text(self.path / "config.json", json.dumps(config_to_json(config), indent=1) + "\n")
 
-    def check_same(self, config: TrainConfig) -> None:
-        """Makes sure that a run is continued with the settings it was begun with, and clears leftovers.
+    def check_same(self, config: TrainConfig, spec: SceneSpec) -> None:
+        """Makes sure that a run is continued as it was begun, and clears what a killed process left.
+
+        The drive may lie elsewhere now; whether it is the same one is seen from its frames.
 
         Raises:
-            CheckpointError: There is no run in the folder, or its settings differ.
+            CheckpointError: There is no run in the folder, or its settings or its scene spec differ.
         """
         path = self.path / "config.json"
         try:
@@ -65,12 +78,11 @@ class RunFolder:
             raise CheckpointError(
                 f"{path}: there is no run to resume here ({error}); start it without resume"
             ) from error
-        changed = differences(json.loads(json.dumps(config_to_json(config))), stored)
-        if changed:
-            raise CheckpointError(
-                f"{path}: the run was begun with other settings ({'; '.join(changed)}, now and then); "
-                "resume with the same ones or start a new run"
-            )
+        _require_equal(path, "settings", json.loads(json.dumps(config_to_json(config))), stored)
+        path = self.path / "scene.toml"
+        _require_equal(path, "scene spec", _what_is_fitted(spec), _what_is_fitted(read_spec(path)))
+        for leftover in self.path.glob(".*.partial.*"):
+            leftover.unlink(missing_ok=True)
         remove_leftovers(self.checkpoints)
 
 
@@ -103,12 +115,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def to_toml(table: dict[str, Any]) -> str:
-    """A table of texts, numbers, truths, lists of them, and tables of these, as TOML."""
-    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
-    # JSON's texts, numbers, truths and lists are TOML's too.
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
-    for key, value in table.items():
-        if isinstance(value, dict):
-            lines += ["", f"[{key}]", to_toml(value).rstrip("\n")]
-    return "\n".join(lines) + "\n"
+def _require_equal(path: Path, kind: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    changed = differences(ours, theirs)
+    if changed:
+        raise CheckpointError(
+            f"{path}: the run was begun with other {kind} ({'; '.join(changed)}, now and then); "
+            "resume with the same ones or start a new run"
+        )
+
+
+def _what_is_fitted(spec: SceneSpec) -> dict[str, Any]:
+    """A spec without its name and the place of its data."""
+    told = ("name", "drive", "description", "data_hint")
+    return {key: value for key, value in spec_to_table(spec).items() if key not in told}

@@ -18,13 +18,8 @@ class Split:
     held_out: tuple[CameraFrame, ...]
 
     @staticmethod
-    def of(log: DrivingLog, spec: SceneSpec, lidar_of_held_out: bool = False) -> "Split":
-        """Cuts a drive as its spec says.
-
-        Args:
-            log: The drive.
-            spec: Names the held-out frames.
-            lidar_of_held_out: Keep sweeps whose nearest picture in time is held out.
+    def of(log: DrivingLog, spec: SceneSpec) -> "Split":
+        """Cuts a drive as its spec says; sweeps whose nearest picture in time is held out are left out.
 
         Raises:
             DatasetError: No frame is left to fit.
@@ -35,7 +30,7 @@ class Split:
                 f"{log.name}: no frame is left to fit ({len(log.frames)} frames, all held out); change the "
                 "scene spec's test split or its frame range"
             )
-        if not lidar_of_held_out and held_out:
+        if held_out:
             log = replace(log, sweeps=_sweeps_of(log, {frame.index for frame in held_out}))
         return Split(log, fitted, held_out)
 

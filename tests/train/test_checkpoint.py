@@ -148,6 +148,38 @@ def test_resuming_with_other_settings_names_them(drive, uninterrupted):
         train(drive, SPEC, replace(CONFIG, steps=25), uninterrupted.run_dir, resume=True)
 
 
+def test_a_run_that_died_before_its_first_checkpoint_resumes_from_its_start(drive, uninterrupted, tmp_path):
+    with pytest.raises(RuntimeError, match="killed"):
+        train(drive, SPEC, CONFIG, tmp_path, [StopAt(2, "raise")])
+    assert not list((tmp_path / "checkpoints").iterdir())
+    assert final_files(train(drive, SPEC, CONFIG, tmp_path, resume=True)) == final_files(uninterrupted)
+
+
+def test_resuming_with_another_split_names_it(drive, uninterrupted):
+    """Otherwise pictures that were held out would be fitted."""
+    other = replace(SPEC, test=replace(SPEC.test, offset=1))
+    with pytest.raises(CheckpointError, match=r"scene\.toml: .*other scene spec \(test\.offset: 1, 2"):
+        train(drive, other, CONFIG, uninterrupted.run_dir, resume=True)
+
+
+def test_resuming_on_another_drive_is_refused_but_a_moved_one_is_not(drive, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    with pytest.raises(CheckpointError, match="the run was begun on other pictures than tiny has"):
+        train(tiny_drive(frames=9), SPEC, CONFIG, run, resume=True)
+    assert train(drive, replace(SPEC, drive="folder:moved"), CONFIG, run, resume=True).finished
+
+
+def test_damaged_checkpoints_of_later_steps_never_crowd_out_whole_ones(drive, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    for step in (28, 32):
+        (run / "checkpoints" / f"step-{step}").mkdir()
+    (run / "checkpoints" / ".latest.12345").symlink_to("step-20")
+    shutil.rmtree(run / "checkpoints" / "step-24")
+    train(drive, SPEC, CONFIG, run, resume=True)
+    left = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert left == ["latest", "step-20", "step-24"]
+
+
 def test_a_second_run_in_the_same_folder_is_refused(drive, uninterrupted):
     with pytest.raises(TrainingError, match="there is a run in this folder already"):
         train(drive, SPEC, CONFIG, uninterrupted.run_dir)
@@ -258,10 +290,7 @@ class Started:
 
 run = Path(sys.argv[1])
 config = getattr(test_checkpoint, sys.argv[2])
-resume = any((run / "checkpoints").glob("step-*"))
-if not resume:
-    (run / "config.json").unlink(missing_ok=True)
-train(tiny_drive(), SPEC, config, run, [Started()], resume=resume)
+train(tiny_drive(), SPEC, config, run, [Started()], resume=(run / "config.json").exists())
 """
 
 LONG = replace(MCMC, steps=1500, checkpoints=300)

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from gsrecon.data.spec import read_spec
 from gsrecon.gaussians.density_mcmc import MCMCDensity
 from gsrecon.scene.bundle import load_scene, save_scene
 from gsrecon.scene.recording import RecordedFrame
 from gsrecon.scene.render import render_frame
+from gsrecon.train import loop
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.loop import train
 from gsrecon.train.losses import depth_loss, picture_loss
 from gsrecon.train.progress import Progress
-from gsrecon.train.run_folder import to_toml
+from gsrecon.train.state import TrainState
 from gsrecon.train.stopwatch import Stopwatch
 from gsrecon.train.views import View
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
@@ -71,6 +73,7 @@ def test_observers_hear_of_every_step_and_of_checkpoints_and_scores(trained):
 
 def test_the_run_folder_holds_what_the_run_was(trained):
     result, _ = trained
+    assert read_spec(result.run_dir / "scene.toml") == SPEC
     names = {path.name for path in result.run_dir.iterdir()}
     assert {"config.json", "scene.toml", "environment.json", "metrics.jsonl", "checkpoints"} <= names
 
@@ -119,6 +122,37 @@ def test_pose_corrections_of_held_out_frames_are_never_learned_from_their_pixels
     assert nodes[0] == nodes[1]
 
 
+def test_lidar_of_held_out_frames_changes_no_bit_of_the_scene(tmp_path):
+    log = tiny_drive()
+    held_out = {frame.timestamp_us for frame in log.frames if SPEC.is_test(frame)}
+    sweeps = tuple(
+        replace(sweep, points=5 * sweep.points) if sweep.timestamp_us in held_out else sweep
+        for sweep in log.sweeps
+    )
+    # With this gap the pictures before and after would give a held-out frame's points their colours.
+    initial = replace(CONFIG.initial, largest_gap_ms=150.0)
+    config = replace(CONFIG, steps=10, evaluations=0, initial=initial)
+    clean = train(log, SPEC, config, tmp_path / "clean")
+    rubbish = train(replace(log, sweeps=sweeps), SPEC, config, tmp_path / "rubbish")
+    for path in clean.scene_dir.glob("nodes/*"):
+        assert path.read_bytes() == (rubbish.scene_dir / "nodes" / path.name).read_bytes()
+
+
+def test_the_time_of_a_step_holds_all_of_it(monkeypatch, tmp_path):
+    """Densification is made to take an hour of the clock's time; it counts."""
+    late, real_clock, real_change = 0.0, loop.time.perf_counter, TrainState.change_density
+
+    def slow(*arguments):
+        nonlocal late
+        late += 3600
+        return real_change(*arguments)
+
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: real_clock() + late)
+    monkeypatch.setattr(TrainState, "change_density", slow)
+    result = train(tiny_drive(), SPEC, replace(CONFIG, steps=3, evaluations=0), tmp_path)
+    assert 3 * 3600 <= result.seconds < 4 * 3600
+
+
 def test_pixels_that_do_not_count_add_nothing_to_the_loss(generator):
     image = torch.rand(HEIGHT, WIDTH, 3, generator=generator, requires_grad=True)
     truth = torch.rand(HEIGHT, WIDTH, 3, generator=generator)
@@ -152,13 +186,6 @@ def test_depth_loss_is_the_log_ratio_where_something_is_drawn():
 def test_settings_without_an_end_are_refused():
     with pytest.raises(ValueError, match="steps, max_minutes: expected at least one"):
         TrainConfig(steps=None)
-
-
-def test_toml_of_a_spec_is_read_back():
-    import tomllib
-
-    table = {"name": 'a "b"', "start": 3, "mask_moving": True, "cameras": ["x", "y"], "test": {"every": 4}}
-    assert tomllib.loads(to_toml(table)) == table
 
 
 def test_a_stopwatch_forgets_after_telling():
