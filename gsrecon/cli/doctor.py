@@ -11,11 +11,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = ("torch", "numpy", "tyro", "rich", "plyfile", "safetensors", "pillow", "av", "matplotlib")
+PACKAGES = (
+    *("torch", "numpy", "jaxtyping", "tyro", "rich", "plyfile", "safetensors", "pillow", "av", "matplotlib"),
+    "tomli-w",
+)
 OPTIONAL = {
-    "trimesh": ("the toy drive and the demo", "pip install 'gsrecon[toy]'"),
     "embreex": ("the toy drive and the demo", "pip install 'gsrecon[toy]'"),
-    "gsplat": ("rendering on a GPU", "pip install 'gsrecon[gsplat]' on a machine with CUDA"),
+    "gsplat": ("its densification strategies beside our drop-in", "pip install 'gsrecon[gsplat]'"),
 }
 
 
@@ -40,32 +42,23 @@ class Doctor:
         from gsrecon.cli.console import console
 
         out = console()
-        backends = backend_facts()
-        for title, facts in (
-            ("Backends", backends),
-            ("Machine", machine_facts()),
-            ("Packages", package_facts()),
-        ):
+        backend, machine, packages = cpu_backend(), machine_facts(), package_facts()
+        for title, facts in (("Backends", [backend, gpu()]), ("Machine", machine), ("Packages", packages)):
             table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
             for fact in facts:
                 mark = "[green]ok[/green]" if fact.fine else "[yellow]--[/yellow]"
                 table.add_row(mark, fact.name, fact.said)
             out.print(table, soft_wrap=False)
             out.print()
-        missing = [f for f in [*backends, *package_facts()] if f.remedy]
+        missing = [fact for fact in [backend, *machine, *packages] if fact.remedy]
         if missing:
             out.print("[bold]To get what is missing[/bold]")
             for fact in missing:
                 out.print(f"  {fact.name}: {fact.remedy}", markup=False)
-        if any(fact.fine for fact in backends):
+        if backend.fine:
             return 0
-        out.print("[red]no fast backend runs here: only the slow reference is left[/red]")
+        out.print("[red]the rasterizer does not run here: nothing can be trained or rendered[/red]")
         return 1
-
-
-def backend_facts() -> list[Fact]:
-    """What can rasterize here."""
-    return [_cpu_backend(), _cuda(), _gsplat()]
 
 
 def machine_facts() -> list[Fact]:
@@ -96,7 +89,8 @@ def package_facts() -> list[Fact]:
     return facts
 
 
-def _cpu_backend() -> Fact:
+def cpu_backend() -> Fact:
+    """The compiled rasterizer, the only fast one so far."""
     import torch
 
     from gsrecon.errors import BackendUnavailableError
@@ -105,33 +99,19 @@ def _cpu_backend() -> Fact:
     try:
         isa = _native.kernels().cpu_isa()
     except BackendUnavailableError as error:
-        remedy = "pip install . with a C++ compiler; without it only the slow reference runs"
-        return Fact("cpu", str(error), False, remedy)
+        return Fact("cpu", str(error), False, "install gsrecon again where there is a C++ compiler")
     return Fact("cpu", f"{isa} kernels, {torch.get_num_threads()} threads")
 
 
-def _cuda() -> Fact:
+def gpu() -> Fact:
+    """A GPU, which nothing uses yet."""
     import torch
 
-    if torch.cuda.is_available():
-        device = torch.cuda.get_device_properties(0)
-        return Fact(
-            "cuda", f"{device.name}, {device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
-        )
-    if torch.version.cuda is None:
-        return Fact("cuda", "torch is built for the CPU only; nothing needs a GPU", False)
-    return Fact("cuda", "no GPU that torch can use; nothing needs one", False)
-
-
-def _gsplat() -> Fact:
-    import torch
-
-    version = _version("gsplat")
-    if version is None:
-        return Fact("gsplat", "not installed", False)
     if not torch.cuda.is_available():
-        return Fact("gsplat", f"{version} is installed, but it needs a GPU", False)
-    return Fact("gsplat", version)
+        return Fact("gpu", "none that torch can use; nothing needs one", False)
+    device = torch.cuda.get_device_properties(0)
+    memory = f"{device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
+    return Fact("gpu", f"{device.name}, {memory}; not used: there are no CUDA kernels yet", False)
 
 
 def _version(name: str) -> str | None:

@@ -185,7 +185,7 @@ def make_toy(
         threads: Rendering threads; None takes every core.
 
     Raises:
-        BackendUnavailableError: trimesh's embree binding is missing (when the street is first built).
+        BackendUnavailableError: embreex, which traces the rays, is missing (when the street is first built).
     """
     if cache == "auto":
         size = config.frames * config.cameras * config.width * config.height * 8
