@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gsrecon.data.counted import widened
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.data.projection import project, unproject
 from gsrecon.data.spec import open_drive
 from gsrecon.data.toy import ToyDrive, ToyTruth, make_toy
-from gsrecon.evaluation.evaluate import EvaluateConfig, evaluate, widened
+from gsrecon.evaluation.evaluate import EvaluateConfig, evaluate
 from gsrecon.evaluation.novel_views import driven_path, render_path
 from gsrecon.geometry.paths import CameraPath
 from gsrecon.scene.bundle import load_scene

@@ -35,11 +35,15 @@ class Evaluate:
         from gsrecon.cli.judge import judge
         from gsrecon.cli.runs import Run
         from gsrecon.evaluation.evaluate import EvaluateConfig
+        from gsrecon.train.run_folder import read_config
 
         run = Run.at(self.run_folder)
         log, spec = run.drive(self.drive)
         config = EvaluateConfig(
-            near_limit_m=self.near_limit_m, mask_moving=spec.mask_moving, lpips_weights=self.lpips_weights
+            near_limit_m=self.near_limit_m,
+            mask_moving=spec.mask_moving,
+            moving_margin_px=read_config(self.run_folder).mask_dilation_px,
+            lpips_weights=self.lpips_weights,
         )
         judge(run, log, config)
         return 0

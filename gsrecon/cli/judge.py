@@ -53,7 +53,7 @@ def _facts(run: Run, log: DrivingLog, evaluation_seconds: float) -> RunFacts:
         environment=run.json("environment.json"),
         spec=run.spec_text(),
         timings=timings,
-        stages_ms={} if not history else _stages(history[-1]),
+        stages_ms=next((stages for row in reversed(history) if (stages := _stages(row))), {}),
         peak_memory_bytes=None if memory is None else int(memory),
     )
 

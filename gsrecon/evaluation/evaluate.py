@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gsrecon.data.counted import counted_pixels
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.errors import DatasetError
 from gsrecon.evaluation.gallery import ScoredPicture
@@ -92,21 +92,6 @@ def held_out(recording: Recording) -> list[RecordedFrame]:
     return [frame for frame in recording.frames if frame.held_out]
 
 
-def scored_pixels(log: DrivingLog, frame: CameraFrame, config: EvaluateConfig) -> Bool[np.ndarray, "H W"]:
-    """Pixels of a picture that count."""
-    scored = log.valid(frame)
-    moving = log.mask(frame, "moving") if config.mask_moving else None
-    return scored if moving is None else scored & ~widened(moving, config.moving_margin_px)
-
-
-def widened(mask: Bool[np.ndarray, "H W"], margin: int) -> Bool[np.ndarray, "H W"]:
-    """The mask with every pixel within `margin` rows and columns of it."""
-    if margin == 0:
-        return mask
-    planes = torch.from_numpy(mask)[None, None].float()
-    return torch.nn.functional.max_pool2d(planes, 2 * margin + 1, 1, margin)[0, 0].numpy() > 0
-
-
 def _scored(
     log: DrivingLog,
     frame: CameraFrame,
@@ -120,7 +105,7 @@ def _scored(
     image = drawn.image[0].cpu().float().clamp(0.0, 1.0)
     assert drawn.depth is not None
     depth = drawn.depth[0].cpu().float()
-    scored_here = scored_pixels(log, frame, config)
+    scored_here = counted_pixels(log, frame, config.mask_moving, config.moving_margin_px)
     scored = torch.from_numpy(scored_here)
     near = (depth > 0) & (depth < config.near_limit_m)
     # Pixels that do not count must not reach others through a window: there the truth stands in.

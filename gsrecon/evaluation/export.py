@@ -1,16 +1,25 @@
 """A whole scene as a splat file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from gsrecon.gaussians.flatten import flatten
 from gsrecon.gaussians.ply import write_ply
 from gsrecon.scene.graph import SceneGraph
 
+_VIEWERS_COEFFICIENTS = 15
+"""Of degrees 1 to 3: some viewers read files of exactly this many only."""
+
 
 def export_ply(graph: SceneGraph, path: Path | str, time_s: float = 0.0) -> None:
     """Writes all Gaussians of a scene in world at one moment of the drive; the sky stays out.
+
+    The harmonics are those of degree 3 that every viewer reads: lower ones are filled up with zeros, the
+    fourth degree is left out.
 
     Args:
         graph: The scene.
@@ -19,5 +28,12 @@ def export_ply(graph: SceneGraph, path: Path | str, time_s: float = 0.0) -> None
     """
     with torch.no_grad():
         merged = flatten(graph.splats_at(torch.tensor([time_s])))
+        merged = replace(merged, sh_rest=_of_degree_3(merged.sh_rest))
     source = None if graph.recording is None else torch.from_numpy(graph.recording.source_from_world)
     write_ply(path, merged, source)
+
+
+def _of_degree_3(sh_rest: Float[Tensor, "N K 3"]) -> Float[Tensor, "N 15 3"]:
+    kept = sh_rest[:, :_VIEWERS_COEFFICIENTS]
+    missing = _VIEWERS_COEFFICIENTS - kept.shape[1]
+    return torch.cat([kept, kept.new_zeros(len(kept), missing, 3)], dim=1)

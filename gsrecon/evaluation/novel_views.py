@@ -10,12 +10,10 @@ from torch import Tensor
 
 from gsrecon.errors import SpecError
 from gsrecon.evaluation.pictures import RGB, to_uint8
-from gsrecon.geometry.camera import Cameras
 from gsrecon.geometry.paths import CameraPath, recorded_path, shift_left
-from gsrecon.geometry.rigid import inverse
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.recording import RecordedCamera, Recording
-from gsrecon.scene.render import Backend, render
+from gsrecon.scene.render import Backend, camera_at, render
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,12 @@ def render_path(
     _, lens = _camera(graph, camera)
     for pose, time_s in zip(path.world_from_cam, path.times_s, strict=True):
         with torch.no_grad():
-            drawn = render(graph, _looking(lens, pose), time_s[None].float(), backend=backend)
-            image = drawn.image[0]
-            if graph.appearance is not None:
-                image = graph.appearance.apply(image, lens.name, None)
+            drawn = render(
+                graph, camera_at(lens, pose), time_s[None].float(), exposure=lens.name, backend=backend
+            )
         assert drawn.depth is not None
         yield View(
-            image=to_uint8(image.cpu().float().numpy()),
+            image=to_uint8(drawn.image[0].cpu().float().numpy()),
             depth=drawn.depth[0].cpu().float().numpy(),
             time_s=float(time_s),
             world_from_cam=pose.double(),
@@ -95,14 +92,3 @@ def _camera(graph: SceneGraph, name: str | None) -> tuple[Recording, RecordedCam
     if name not in cameras:
         raise SpecError(f"camera '{name}' is not in the scene; it has {', '.join(cameras)}")
     return graph.recording, cameras[name]
-
-
-def _looking(lens: RecordedCamera, world_from_cam: Tensor) -> Cameras:
-    return Cameras(
-        viewmats=inverse(world_from_cam.double()).float()[None],
-        Ks=torch.from_numpy(lens.K).float()[None],
-        width=lens.width,
-        height=lens.height,
-        model=lens.model,
-        distortion=None if lens.distortion is None else torch.tensor([lens.distortion]),
-    )

@@ -39,8 +39,8 @@ class Appearance:
         """Log gain and bias of each fitted picture, on top of its camera's."""
 
     def apply(
-        self, image: Float[Tensor, "H W 3"], camera: str, time_s: float | None
-    ) -> Float[Tensor, "H W 3"]:
+        self, image: Float[Tensor, "*C H W 3"], camera: str, time_s: float | None
+    ) -> Float[Tensor, "*C H W 3"]:
         """The image as the camera would have recorded it at a time; None takes the camera's own part only.
 
         Raises:

@@ -11,7 +11,7 @@ from gsrecon.geometry.rigid import inverse
 from gsrecon.ops.rasterize import Backend, rasterize
 from gsrecon.ops.settings import Rasterized, RasterizeSettings
 from gsrecon.scene.graph import SceneGraph
-from gsrecon.scene.recording import RecordedFrame, Recording
+from gsrecon.scene.recording import RecordedCamera, RecordedFrame, Recording
 
 
 def render(
@@ -63,24 +63,25 @@ def render_frame(
     drawn = render(graph, cameras, torch.tensor([time_s]), settings, backend=backend)
     if graph.appearance is None:
         return drawn
-    return replace(drawn, image=graph.appearance.apply(drawn.image[0], frame.camera, time_s)[None])
+    return replace(drawn, image=graph.appearance.apply(drawn.image, frame.camera, time_s))
 
 
 def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame) -> Cameras:
     """The camera of a recorded picture with the scene's pose refinement, C = 1."""
-    camera = recording.cameras[frame.camera]
     world_from_cam = torch.from_numpy(frame.world_from_cam)
     if graph.camera_refinement is not None:
         time_s = recording.time_s(frame.timestamp_us)
         world_from_cam = graph.camera_refinement.refine(world_from_cam, frame.camera, time_s)
-    distortion = None
-    if camera.distortion is not None:
-        distortion = torch.tensor([camera.distortion])
+    return camera_at(recording.cameras[frame.camera], world_from_cam)
+
+
+def camera_at(lens: RecordedCamera, world_from_cam: Float[Tensor, "4 4"]) -> Cameras:
+    """A recorded camera's lens at any pose, C = 1; differentiable in the pose."""
     return Cameras(
-        viewmats=inverse(world_from_cam).float()[None],
-        Ks=torch.from_numpy(camera.K).float()[None],
-        width=camera.width,
-        height=camera.height,
-        model=camera.model,
-        distortion=distortion,
+        viewmats=inverse(world_from_cam.double()).float()[None],
+        Ks=torch.from_numpy(lens.K).float()[None],
+        width=lens.width,
+        height=lens.height,
+        model=lens.model,
+        distortion=None if lens.distortion is None else torch.tensor([lens.distortion]),
     )

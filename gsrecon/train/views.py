@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
+from gsrecon.data.counted import counted_pixels
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.train.split import recorded
@@ -82,7 +83,7 @@ class Views:
 
     def _read(self, frame: CameraFrame) -> View:
         sky = self._log.mask(frame, "sky")
-        counts = counted_pixels(self._log, frame, self._mask_moving, self._dilation_px)
+        counts = torch.from_numpy(counted_pixels(self._log, frame, self._mask_moving, self._dilation_px))
         pixels, depths = self._depth(frame)
         return View(
             frame=recorded(self._recording, frame),
@@ -100,23 +101,6 @@ class Views:
         inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height) & (depths > 0)
         flat = torch.from_numpy(row[inside] * camera.width + column[inside])
         return seen_from_here(flat, torch.from_numpy(depths[inside]), camera.width, camera.height)
-
-
-def counted_pixels(
-    log: DrivingLog, frame: CameraFrame, mask_moving: bool, dilation_px: int
-) -> Bool[Tensor, "H W"]:
-    """Pixels that enter losses and scores: no ego or ignored ones, nor moving objects if they are masked."""
-    counts = torch.from_numpy(log.valid(frame).copy())
-    moving = log.mask(frame, "moving") if mask_moving else None
-    if moving is not None:
-        counts &= ~dilated(torch.from_numpy(moving), dilation_px)
-    return counts
-
-
-def dilated(mask: Bool[Tensor, "H W"], pixels: int) -> Bool[Tensor, "H W"]:
-    """The mask grown by some pixels in every direction."""
-    size = 2 * pixels + 1
-    return torch.nn.functional.max_pool2d(mask[None].float(), size, stride=1, padding=pixels)[0] > 0
 
 
 def seen_from_here(

@@ -9,7 +9,7 @@ from gsrecon.errors import DatasetError
 from gsrecon.train.config import InitialPoints
 from gsrecon.train.initialise import lidar_points, points_beyond_lidar
 from gsrecon.train.split import Split
-from gsrecon.train.views import Views, dilated, seen_from_here
+from gsrecon.train.views import Views, seen_from_here
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
 
 
@@ -74,13 +74,6 @@ def test_lidar_behind_a_nearer_neighbour_is_not_seen_from_the_camera():
     kept, nearest = seen_from_here(pixels, depths, width=40, height=3)
     assert kept.tolist() == [0, 30]
     assert nearest.tolist() == [10.0, 20.0]
-
-
-def test_dilation_grows_by_whole_pixels():
-    mask = torch.zeros(5, 5, dtype=torch.bool)
-    mask[2, 2] = True
-    assert int(dilated(mask, 1).sum()) == 9
-    assert int(dilated(mask, 0).sum()) == 1
 
 
 def test_lidar_points_lie_on_the_walls_and_have_their_colours(generator):
