@@ -20,11 +20,17 @@ DensityConfig = ClassicDensity | MCMCDensity
 class DensityStrategy(Protocol):
     """What training asks of a strategy. One strategy serves one set of Gaussians."""
 
-    wants_screen_gradients: bool
-    """Whether `observe` needs absolute screen gradients (`RasterizeSettings.absgrad`)."""
+    def wants_screen_gradients(self, progress: float) -> bool:
+        """Whether to `observe` backward passes with absolute screen gradients at a fraction of the run."""
+        ...
 
-    def observe(self, screen_gradients: Float[Tensor, "C N 2"] | None, radii: Int32[Tensor, "C N 2"]) -> None:
-        """Takes note of one backward pass: gradients in half picture widths/heights, radii [px]."""
+    def observe(self, screen_gradients: Float[Tensor, "C N 2"], radii: Int32[Tensor, "C N 2"]) -> None:
+        """Takes note of one backward pass.
+
+        Args:
+            screen_gradients: Absolute ones (`RasterizeSettings.absgrad`), in half picture widths and heights.
+            radii: Extents on the screen [px].
+        """
         ...
 
     def change(

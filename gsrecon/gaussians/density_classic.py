@@ -43,20 +43,18 @@ class ClassicDensity:
 class ClassicStrategy:
     """The running state of classic densification for one set of Gaussians."""
 
-    wants_screen_gradients = True
-
     def __init__(self, config: ClassicDensity, count: int, device: torch.device) -> None:
         self.config = config
         self._gradient_sum = torch.zeros(count, device=device)
         self._times_seen = torch.zeros(count, device=device)
         self._largest_radius = torch.zeros(count, device=device)
 
-    def observe(self, screen_gradients: Float[Tensor, "C N 2"] | None, radii: Int32[Tensor, "C N 2"]) -> None:
+    def wants_screen_gradients(self, progress: float) -> bool:
+        """Until the last round, which is the last to ask what was observed."""
+        return self.config.rounds.count > 0 and progress < self.config.rounds.stop
+
+    def observe(self, screen_gradients: Float[Tensor, "C N 2"], radii: Int32[Tensor, "C N 2"]) -> None:
         """Takes note of one backward pass (see `DensityStrategy.observe`)."""
-        if screen_gradients is None:
-            raise ValueError(
-                "screen_gradients: classic densification needs them; rasterize with absgrad=True"
-            )
         largest = radii.amax(dim=-1)
         self._gradient_sum += screen_gradients.norm(dim=-1).sum(dim=0)
         self._times_seen += (largest > 0).sum(dim=0)

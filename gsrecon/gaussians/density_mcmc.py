@@ -45,13 +45,15 @@ class MCMCDensity:
 class MCMCStrategy:
     """Relocation, growth and noise for one set of Gaussians; it keeps no statistics."""
 
-    wants_screen_gradients = False
-
     def __init__(self, config: MCMCDensity) -> None:
         self.config = config
         self._progress = 0.0
 
-    def observe(self, screen_gradients: Tensor | None, radii: Tensor) -> None:
+    def wants_screen_gradients(self, progress: float) -> bool:
+        """Never."""
+        return False
+
+    def observe(self, screen_gradients: Tensor, radii: Tensor) -> None:
         """Nothing is needed from the backward pass."""
 
     def change(

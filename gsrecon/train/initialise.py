@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
@@ -29,6 +29,12 @@ Colored = tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]
 
 _LIDAR_REACH_PX = 4
 """Pixels farther than this from any lidar point are beyond the lidar."""
+
+_MOST_WAITING = 2_000_000
+"""Lidar points that wait to be thinned, so that memory does not grow with the length of the drive."""
+
+_MOST_DISTANCES = 2**24
+"""Distances between points and cameras that are held at once."""
 
 _FIRST_RADIUS_PX = 2.0
 """Largest standard deviation of a point beyond the lidar, in pixels of the picture it was taken from."""
@@ -63,17 +69,19 @@ def _background(split: Split, views: Views, config: TrainConfig, generator: torc
     initial = config.initial
     points, colors = lidar_points(split, views, initial, generator)
     far_points, far_colors, far_scales = points_beyond_lidar(views, split.log, initial, generator)
+    # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
+    limits = torch.cat([torch.full((len(points),), torch.inf), far_scales])
     points, colors = torch.cat([points, far_points]), torch.cat([colors, far_colors])
     if len(points) < 2:
         raise DatasetError(
             f"{split.log.name}: there is nothing to start from, neither lidar points that a picture sees nor "
             "points beyond the lidar; set initial.beyond-lidar above 0"
         )
+    if len(points) > config.density.cap:
+        kept = torch.randperm(len(points), generator=generator)[: config.density.cap].sort().values
+        points, colors, limits = points[kept], colors[kept], limits[kept]
     shape = InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
-    scales = mean_neighbour_distance(points, k=3) * shape.scale_factor
-    # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
-    beyond = slice(len(points) - len(far_points), None)
-    scales[beyond] = torch.minimum(scales[beyond], far_scales)
+    scales = torch.minimum(mean_neighbour_distance(points, k=3) * shape.scale_factor, limits)
     order = morton_order(points)
     return gaussians_from_points(points[order], colors[order], shape, scales[order])
 
@@ -86,7 +94,10 @@ def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: 
     """
     log = split.log
     numbers = {(frame.camera, frame.index): number for number, frame in enumerate(split.fitted)}
-    points, colors = [torch.zeros(0, 3)], [torch.zeros(0, 3)]
+    centres = _camera_centres(split)
+    points, colors = torch.zeros(0, 3), torch.zeros(0, 3)
+    waiting: list[tuple[Tensor, Tensor]] = []
+    most_waiting = _MOST_WAITING
     for sweep in log.sweeps if initial.lidar > 0 else ():
         in_lidar = log.points(sweep).astype(np.float64)
         in_world = in_lidar @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
@@ -97,13 +108,15 @@ def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: 
             visible, color = _colors_in(log, frame, view, in_world)
             rgb[visible & ~seen] = color[visible & ~seen]
             seen |= visible
-        points.append(torch.from_numpy(in_world[seen]).float())
-        colors.append(torch.from_numpy(rgb[seen]))
-    joined, joined_colors = torch.cat(points), torch.cat(colors)
-    kept = _thinned(joined, _camera_centres(split), initial)
-    if len(kept) > initial.lidar:
-        kept = kept[torch.randperm(len(kept), generator=generator)[: initial.lidar].sort().values]
-    return joined[kept], joined_colors[kept]
+        waiting.append((torch.from_numpy(in_world[seen]).float(), torch.from_numpy(rgb[seen])))
+        if sum(len(of_sweep) for of_sweep, _ in waiting) > most_waiting:
+            points, colors = _thinned([(points, colors), *waiting], centres, initial)
+            waiting, most_waiting = [], max(_MOST_WAITING, len(points))
+    points, colors = _thinned([(points, colors), *waiting], centres, initial)
+    if len(points) > initial.lidar:
+        kept = torch.randperm(len(points), generator=generator)[: initial.lidar].sort().values
+        points, colors = points[kept], colors[kept]
+    return points, colors
 
 
 def points_beyond_lidar(
@@ -187,18 +200,24 @@ def _colors_in(
 
 
 def _thinned(
-    points: Float[Tensor, "N 3"], centres: Float[Tensor, "F 3"], initial: InitialPoints
-) -> Int64[Tensor, " M"]:
-    """Rows of one point a voxel; edges are the smallest voxel times powers of two."""
+    parts: list[tuple[Tensor, Tensor]], centres: Float[Tensor, "F 3"], initial: InitialPoints
+) -> Colored:
+    """One point a voxel, the first of each, in order; edges are the smallest voxel times powers of two.
+
+    Which point is kept does not depend on how often the points were thinned on the way.
+    """
+    points, colors = (torch.cat(columns) for columns in zip(*parts, strict=True))
     if len(points) == 0:
-        return torch.zeros(0, dtype=torch.int64)
-    distances = torch.cat([torch.cdist(part, centres).amin(dim=1) for part in points.split(65_536)])
+        return points, colors
+    rows_at_once = max(1, _MOST_DISTANCES // len(centres))
+    distances = torch.cat([torch.cdist(part, centres).amin(dim=1) for part in points.split(rows_at_once)])
     octave = (distances * initial.voxel_angle / initial.smallest_voxel).log2().round().clamp(0, 12)
     kept = []
     for level in octave.unique().tolist():
         rows = (octave == level).nonzero()[:, 0]
         kept.append(rows[thin_by_voxels(points[rows], initial.smallest_voxel * 2**level)])
-    return torch.cat(kept).sort().values
+    rows = torch.cat(kept).sort().values
+    return points[rows], colors[rows]
 
 
 def _camera_centres(split: Split) -> Float[Tensor, "F 3"]:

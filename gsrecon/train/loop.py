@@ -123,7 +123,7 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     settings = replace(
         graph.settings,
         sh_degree=config.sh_degree_at(before),
-        absgrad=any(strategy.wants_screen_gradients for strategy in state.strategies.values()),
+        absgrad=any(strategy.wants_screen_gradients(before) for strategy in state.strategies.values()),
         depth=config.weights.depth > 0 and len(view.depths) > 0,
     )
     watch.lap("sample")
@@ -158,14 +158,13 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
 
 
 def _observe(state: TrainState, info: RasterInfo, view: View) -> None:
-    """Shows every strategy the rows of its node."""
-    gradients = None
-    if info.absgrad_probe is not None and info.absgrad_probe.grad is not None:
-        height, width = view.image.shape[:2]
-        gradients = info.absgrad_probe.grad * torch.tensor([0.5 * width, 0.5 * height])
+    """Shows every strategy the rows of its node, where screen gradients were asked for."""
+    if info.absgrad_probe is None or info.absgrad_probe.grad is None:
+        return
+    height, width = view.image.shape[:2]
+    gradients = info.absgrad_probe.grad * torch.tensor([0.5 * width, 0.5 * height])
     for node_id, rows in state.graph.rows().items():
-        of_node = None if gradients is None else gradients[:, rows]
-        state.strategies[node_id].observe(of_node, info.radii[:, rows])
+        state.strategies[node_id].observe(gradients[:, rows], info.radii[:, rows])
 
 
 def _require_finite(loss: torch.Tensor, state: TrainState, view: View) -> None:

@@ -92,6 +92,12 @@ def test_classic_never_exceeds_the_cap_and_prefers_the_strongest(generator):
     assert sorted(change.parent[change.is_new].tolist()) == [1, 3]
 
 
+def test_screen_gradients_are_asked_for_until_the_last_round_only():
+    strategy = ClassicStrategy(ClassicDensity(rounds=Rounds(0.1, 0.6, 5)), 1, torch.device("cpu"))
+    assert [strategy.wants_screen_gradients(p) for p in (0.0, 0.59, 0.6, 0.9)] == [True, True, False, False]
+    assert not MCMCStrategy(MCMCDensity()).wants_screen_gradients(0.1)
+
+
 def test_an_opacity_reset_changes_opacities_and_nothing_else(generator):
     gaussians = gaussians_of([0.5, 0.008])
     config = ClassicDensity(rounds=Rounds(count=0), opacity_resets=Rounds(0.5, 0.5, 1))

@@ -6,7 +6,9 @@ import torch
 
 from gsrecon.data.log import DrivingLog
 from gsrecon.errors import DatasetError
-from gsrecon.train.config import InitialPoints
+from gsrecon.gaussians.density_classic import ClassicDensity
+from gsrecon.train import initialise
+from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.initialise import lidar_points, points_beyond_lidar
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views, seen_from_here
@@ -83,6 +85,22 @@ def test_lidar_points_lie_on_the_walls_and_have_their_colours(generator):
     truth = torch.from_numpy(paint(points.double().numpy())).float()
     # A pixel is far wider than a point: colours agree on the whole only.
     assert (colors - truth).abs().mean() < 0.1
+
+
+def test_thinning_on_the_way_keeps_the_same_points(generator, monkeypatch):
+    split = Split.of(tiny_drive(), SPEC)
+    state = generator.get_state()
+    together = lidar_points(split, views_of(split), InitialPoints(), generator)
+    monkeypatch.setattr(initialise, "_MOST_WAITING", 1)
+    apart = lidar_points(split, views_of(split), InitialPoints(), generator.set_state(state))
+    assert torch.equal(together[0], apart[0])
+    assert torch.equal(together[1], apart[1])
+
+
+def test_a_scene_starts_within_the_cap(generator):
+    split = Split.of(tiny_drive(), SPEC)
+    config = TrainConfig(density=ClassicDensity(cap=100))
+    assert len(initialise.start_scene(split, views_of(split), config, generator)) == 100
 
 
 def test_no_more_lidar_points_are_taken_than_asked_for(generator):
