@@ -22,7 +22,7 @@ from gsrecon.geometry.rigid import quat_to_rotmat
 class ClassicDensity:
     """Densification by screen gradients, with a cap."""
 
-    cap: int = 80_000
+    cap: int = 250_000
     """Never more Gaussians than this; the strongest candidates come first."""
     rounds: Rounds = field(default_factory=lambda: Rounds(0.02, 0.6, 60))
     """When Gaussians are cloned, split and pruned."""

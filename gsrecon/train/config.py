@@ -74,7 +74,7 @@ class LossWeights:
 class InitialPoints:
     """Where the first Gaussians come from."""
 
-    lidar: int = 60_000
+    lidar: int = 150_000
     """At most this many points from the lidar."""
     voxel_angle: float = 0.01
     """One lidar point a voxel, whose edge is this times the distance to the nearest camera [rad]."""
