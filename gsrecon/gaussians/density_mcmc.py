@@ -32,8 +32,11 @@ class MCMCDensity:
     """A round adds this share of the Gaussians there are, up to the cap."""
     dead_opacity: float = 0.005
     """Gaussians fainter than this are dead."""
-    noise: float = 5e5
-    """Strength of the exploration noise, times the learning rate of the means."""
+    noise: float = 150.0
+    """Strength of the exploration noise, times the learning rate and the covariance [1/m^2].
+
+    The paper's 5e5 is for scenes scaled to about unit size; a street of 60 m takes 5e5 / 60^2.
+    """
     noise_stop: float = 0.8
     """Fraction of the run after which there is no more noise, so that the end can settle."""
     opacity_weight: float = 0.01

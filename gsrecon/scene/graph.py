@@ -120,7 +120,7 @@ class SceneGraph:
             sh_degree: Hand over harmonics up to this degree only; None hands over all of them.
 
         Raises:
-            ValueError: The scene has no Gaussians to draw.
+            ValueError: The scene has no Gaussians to draw, or a node that moves has no number of its own.
         """
         nodes = self.gaussian_nodes
         if not nodes:
@@ -155,8 +155,14 @@ class SceneGraph:
         identity = torch.eye(4).expand(len(times_s), 4, 4)
         by_number: dict[int, Tensor] = {}
         for node, pose in zip(nodes, poses, strict=True):
-            if pose is not None:
-                by_number[self.objects.number(node.id)] = pose
+            if pose is None:
+                continue
+            number = self.objects.number(node.id)
+            if number == 0:
+                raise ValueError(
+                    f"objects: expected a number for {node.id!r}, which moves, got none; append it"
+                )
+            by_number[number] = pose.to(identity)
         return torch.stack([by_number.get(number, identity) for number in range(len(self.objects))], dim=1)
 
     def _only(self, kind: type[_N]) -> _N | None:

@@ -8,6 +8,7 @@ from gsrecon.gaussians.density_classic import ClassicDensity, ClassicStrategy
 from gsrecon.gaussians.density_mcmc import MCMCDensity, MCMCStrategy, relocate
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.schedule import Rounds
+from gsrecon.train.config import LearningRates
 
 ALWAYS = Rounds(0.0, 1.0, 10)
 
@@ -144,6 +145,14 @@ def test_mcmc_noise_moves_the_faint_along_their_own_extent_and_leaves_the_opaque
     spread = moved[1:].std(dim=0)
     # The noise is multiplied by the covariance: axes of 1 m and 0.1 m differ by 100.
     assert (spread[0] / spread[1]).item() == pytest.approx(100, rel=0.3)
+
+
+def test_mcmc_noise_of_a_step_stays_within_the_gaussians_extent(generator):
+    for scale in (0.02, 0.5):
+        gaussians = gaussians_of([0.01] * 500, scale)
+        before = gaussians.means.clone()
+        MCMCStrategy(MCMCDensity()).perturb(gaussians, LearningRates().means.start, generator)
+        assert 0 < (gaussians.means - before).std() < scale
 
 
 def test_equal_generators_give_equal_changes():
