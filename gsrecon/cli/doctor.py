@@ -97,7 +97,7 @@ def cpu_backend() -> Fact:
     from gsrecon.ops import _native
 
     try:
-        isa = _native.kernels().cpu_isa()
+        isa = _native.cpu_isa()
     except BackendUnavailableError as error:
         return Fact("cpu", str(error), False, "install gsrecon again where there is a C++ compiler")
     return Fact("cpu", f"{isa} kernels, {torch.get_num_threads()} threads")

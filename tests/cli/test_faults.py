@@ -1,11 +1,17 @@
 """Mistakes end with one line on standard error and an exit code, never with a traceback."""
 
 import errno
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gsrecon.cli.main import run as run_command
+
+SMALL = ["--initial.lidar=200", "--initial.beyond-lidar=0", "--sky-resolution=4", "--evaluations=0"]
 
 
 def fails(words: list[str], told: str, capsys: pytest.CaptureFixture[str], code: int = 1) -> None:
@@ -61,6 +67,53 @@ def test_an_unknown_key_in_a_spec_is_named(tmp_path: Path, capsys: pytest.Captur
     spec = tmp_path / "mine.toml"
     spec.write_text('drive = "toy"\nimage_scael = 0.5\n')
     fails(["train", str(spec)], f"{spec}: the key image_scael is unknown; allowed are name", capsys)
+
+
+def cut_picture(drive: Path) -> str:
+    picture = drive / "images" / "front" / "000003.png"
+    picture.write_bytes(picture.read_bytes()[:200])
+    return f"{picture}: "
+
+
+def spoil_lidar(drive: Path) -> str:
+    sweep = drive / "lidar" / "000003.npy"
+    points = np.load(sweep)
+    points[4, 1] = np.nan
+    np.save(sweep, points)
+    return f"{sweep}: "
+
+
+@pytest.mark.parametrize("damage", [cut_picture, spoil_lidar])
+def test_a_damaged_file_ends_training_in_one_line_and_leaves_the_checkpoints(
+    damage: Callable[[Path], str], drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorded = shutil.copytree(drive, tmp_path / "drive")
+    words = ["train", f"folder:{recorded}", "--out", str(tmp_path / "run"), "--steps", "400", *SMALL]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gsrecon.train.loop.stop_on_signals", lambda: nullcontext(StopsAfter(steps=6)))
+        assert run_command(words) == 130
+    before = contents(tmp_path / "run" / "checkpoints")
+    assert before
+    place = damage(recorded)
+    capsys.readouterr()
+    fails([*words, "--resume"], place, capsys)
+    assert contents(tmp_path / "run" / "checkpoints") == before
+
+
+class StopsAfter:
+    """Asks training to stop after some steps, as Ctrl-C does."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @property
+    def requested(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("command", ["evaluate", "render", "export"])
