@@ -57,7 +57,8 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
             name: [log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
             for name in log.cameras
         }
-        graph.add(Appearance({name: of_camera for name, of_camera in times.items() if of_camera}))
+        # A camera whose pictures are all held out has one that is never fitted, and so no correction.
+        graph.add(Appearance({name: of_camera or [0.0] for name, of_camera in times.items()}))
     if config.camera_refinement:
         mountings = {name: torch.from_numpy(camera.ego_from_cam) for name, camera in log.cameras.items()}
         graph.add(CameraRefinement(mountings, _rig_times(split)))

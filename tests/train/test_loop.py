@@ -61,6 +61,26 @@ def test_mcmc_learns_it_too(tmp_path):
     assert result.gaussians <= 2500
 
 
+def test_a_fisheye_drive_is_learned(tmp_path):
+    result = train(tiny_drive(fisheye=True), SPEC, replace(CONFIG, evaluations=1), tmp_path)
+    assert result.held_out["psnr"] > 24
+
+
+def test_a_drive_without_lidar_is_learned(tmp_path):
+    config = replace(CONFIG, evaluations=1, initial=InitialPoints(beyond_lidar=1500, farthest=30.0))
+    result = train(replace(tiny_drive(), sweeps=()), SPEC, config, tmp_path)
+    assert result.held_out["psnr"] > 22
+
+
+def test_a_camera_with_held_out_pictures_only_is_scored_with_the_scenes_own_colours(tmp_path):
+    log = tiny_drive()
+    extra = [replace(frame, camera="extra") for frame in log.frames if SPEC.is_test(frame)]
+    cameras = {**log.cameras, "extra": replace(log.cameras["front"], name="extra")}
+    log = replace(log, cameras=cameras, frames=(*log.frames, *extra))
+    result = train(log, SPEC, replace(CONFIG, steps=20, evaluations=1), tmp_path)
+    assert result.held_out["psnr/extra"] == pytest.approx(result.held_out["psnr/front"], abs=1.0)
+
+
 def test_observers_hear_of_every_step_and_of_checkpoints_and_scores(trained):
     _, watching = trained
     assert [progress.step for progress in watching.seen] == list(range(1, 301))

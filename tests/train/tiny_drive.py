@@ -1,8 +1,11 @@
 """A drive down a corridor with painted walls, ray-cast in closed form, for training in seconds."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
+from gsrecon.data.projection import unproject
 from gsrecon.data.spec import SceneSpec, TestSplit
 
 WIDTH, HEIGHT, FOCAL = 32, 24, 20.0
@@ -11,10 +14,13 @@ EGO_FROM_CAM = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, CAMERA_HEIGHT
 SPEC = SceneSpec(name="tiny", drive="folder:tiny", test=TestSplit(every=4, offset=2))
 
 
-def tiny_drive(frames: int = 8, spacing: float = 0.5) -> DrivingLog:
+def tiny_drive(frames: int = 8, spacing: float = 0.5, fisheye: bool = False) -> DrivingLog:
     """One camera, one lidar sweep a frame, 10 Hz."""
     K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
     camera = Camera("front", K, WIDTH, HEIGHT, EGO_FROM_CAM.copy())
+    if fisheye:
+        wide = np.array([[13.0, 0, WIDTH / 2], [0, 13.0, HEIGHT / 2], [0, 0, 1]])
+        camera = replace(camera, K=wide, model="fisheye", distortion=(0.02, -0.01, 0.0, 0.0))
     random = np.random.default_rng(5)
     ego, pictures, sweeps = [], [], []
     for index in range(frames):
@@ -22,7 +28,7 @@ def tiny_drive(frames: int = 8, spacing: float = 0.5) -> DrivingLog:
         world_from_ego[0, 3] = spacing * index
         world_from_cam = world_from_ego @ EGO_FROM_CAM
         time_us = 100_000 * index
-        pictures.append(CameraFrame("front", index, time_us, world_from_cam, picture(world_from_cam)))
+        pictures.append(CameraFrame("front", index, time_us, world_from_cam, picture(world_from_cam, camera)))
         sweeps.append(LidarSweep(time_us, world_from_ego, _sweep(world_from_ego, random)))
         ego.append(world_from_ego)
     return DrivingLog(
@@ -38,11 +44,11 @@ def tiny_drive(frames: int = 8, spacing: float = 0.5) -> DrivingLog:
     )
 
 
-def picture(world_from_cam: np.ndarray) -> np.ndarray:
+def picture(world_from_cam: np.ndarray, camera: Camera) -> np.ndarray:
     """What a camera sees, uint8 [H, W, 3]."""
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
-    rays = np.stack([(x - WIDTH / 2) / FOCAL, (y - HEIGHT / 2) / FOCAL, np.ones_like(x)], axis=-1)
-    rays = rays.reshape(-1, 3) @ world_from_cam[:3, :3].T
+    pixels = np.stack([x.ravel(), y.ravel()], axis=1)
+    rays = unproject(pixels, camera.K, camera.model, camera.distortion) @ world_from_cam[:3, :3].T
     hits = world_from_cam[:3, 3] + rays * _distance(world_from_cam[:3, 3], rays)[:, None]
     sky = ~np.isfinite(hits).all(axis=1)
     colors = paint(np.where(sky[:, None], 0, hits))
