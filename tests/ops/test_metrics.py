@@ -97,6 +97,7 @@ def test_compiled_ssim_and_its_gradient_are_the_reference_s(
     reference = image.double().requires_grad_()
     expected = ssim_map(reference, truth.double()).mean()
     expected.backward()
-    assert compiled.grad is not None and reference.grad is not None
+    assert compiled.grad is not None
+    assert reference.grad is not None
     assert ssim(image, truth).item() == pytest.approx(expected.item(), abs=1e-6)
     assert (compiled.grad - reference.grad).norm() < 1e-5 * reference.grad.norm()
