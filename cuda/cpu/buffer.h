@@ -52,7 +52,7 @@ class MemoryPool {
         void* data;
         size_t capacity;
     };
-    static constexpr size_t kKept = 4;  // blocks that may lie idle
+    static constexpr size_t kKept = 16;  // blocks that may lie idle: one backward pass gives back about ten
     std::mutex mutex_;
     std::vector<Block> free_;
 };

@@ -60,18 +60,23 @@ struct Lanes {
         for (int i = 0; i < width; i++) out[i] = load(columns[i]);
     }
 
+    // Place and size come first: they decide whether the rest is needed.
     Lanes(const ProjectInputs& in, int64_t begin, int64_t end)
         : first(begin), count((int)std::min<int64_t>(kLanes, end - begin)) {
-        vfloat m[3], s[3], q[4];
+        vfloat m[3], s[3];
         gather<3>(in.means, first, count, m);
         gather<3>(in.scales, first, count, s);
-        gather<4>(in.quats, first, count, q);
-        gather<1>(in.opacities, first, count, &opacity);
         mean = {m[0], m[1], m[2]};
         scale = {s[0], s[1], s[2]};
-        quat = {q[0], q[1], q[2], q[3]};
         for (int l = 0; l < kLanes; l++)
             object[l] = in.object_index ? in.object_index[first + std::min(l, count - 1)] : 0;
+    }
+
+    void gather_rest(const ProjectInputs& in) {
+        vfloat q[4];
+        gather<4>(in.quats, first, count, q);
+        gather<1>(in.opacities, first, count, &opacity);
+        quat = {q[0], q[1], q[2], q[3]};
     }
 };
 
@@ -190,10 +195,11 @@ void clear_lanes(const Lanes& g, int64_t row, const Projected& out) {
     if (out.colors) std::fill_n(out.colors + 3 * o, 3 * g.count, 0.0f);
 }
 
-void project_lanes(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose* poses,
-                   const Lens& lens, int64_t row, Projected out) {
+void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, const RigidPose* poses, const Lens& lens,
+                   int64_t row, Projected out) {
     const PoseLanes pose(poses, in.k, g.object);
     if (!any_in_picture(g, pose, lens, s)) return clear_lanes(g, row, out);
+    g.gather_rest(in);
     const Geometry geo(g, pose, lens, s);
     const vfloat opacity = s.antialiased ? g.opacity * geo.print.compensation : g.opacity;
 
@@ -385,6 +391,15 @@ std::vector<RigidPose> rigid_poses(const ProjectInputs& in) {
     return poses;
 }
 
+bool seen_by_any(const ProjectInputs& in, const Projected& out, int64_t first, int64_t count) {
+    int32_t any = 0;
+    for (int64_t camera = 0; camera < in.c; camera++) {
+        const int32_t* radii = out.radii + 2 * (camera * in.n + first);
+        for (int64_t i = 0; i < 2 * count; i++) any |= radii[i];
+    }
+    return any != 0;
+}
+
 template <int width> void store_rows(float* rows, const Lanes& g, const vfloat* v) {
     for (int i = 0; i < width; i++)
         for (int l = 0; l < g.count; l++) rows[(g.first + l) * width + i] = v[i][l];
@@ -418,12 +433,21 @@ void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const
     for (int64_t chunk = 0; chunk < chunks; chunk++) {
         const int64_t begin = chunk * kChunk, end = std::min(in.n, begin + kChunk);
         for (int64_t i = begin; i < end; i += kLanes) {
-            const Lanes g(in, i, end);
+            const int64_t count = std::min<int64_t>(kLanes, end - i);
             if (settings.sh_degree >= 0) {
-                prefetch_harmonics(in, i + kLanes, std::min(in.n, i + 2 * kLanes));
-                std::fill_n(grads.sh0 + 3 * i, 3 * g.count, 0.0f);
-                std::fill_n(grads.sh_rest + 3 * in.sh_rest_count * i, 3 * in.sh_rest_count * g.count, 0.0f);
+                std::fill_n(grads.sh0 + 3 * i, 3 * count, 0.0f);
+                std::fill_n(grads.sh_rest + 3 * in.sh_rest_count * i, 3 * in.sh_rest_count * count, 0.0f);
             }
+            if (!seen_by_any(in, out, i, count)) {
+                std::fill_n(grads.means + 3 * i, 3 * count, 0.0f);
+                std::fill_n(grads.quats + 4 * i, 4 * count, 0.0f);
+                std::fill_n(grads.scales + 3 * i, 3 * count, 0.0f);
+                std::fill_n(grads.opacities + i, count, 0.0f);
+                continue;
+            }
+            if (settings.sh_degree >= 0) prefetch_harmonics(in, i, i + count);
+            Lanes g(in, i, end);
+            g.gather_rest(in);
             LaneGradients sum;
             for (int64_t camera = 0; camera < in.c; camera++)
                 project_lanes_vjp(in, settings, g, &poses[(size_t)(camera * in.k)], lens_of(in, settings, camera),
