@@ -27,7 +27,9 @@ def test_no_points_have_an_empty_order() -> None:
 
 def test_a_reordered_change_keeps_rows_together() -> None:
     change = Resample(
-        torch.tensor([4, 5, 5]), torch.tensor([False, False, True]), {"means": torch.arange(9.0).reshape(3, 3)}
+        torch.tensor([4, 5, 5]),
+        torch.tensor([False, False, True]),
+        {"means": torch.arange(9.0).reshape(3, 3)},
     )
     turned = change.reordered(torch.tensor([2, 0, 1]))
     assert turned.parent.tolist() == [5, 4, 5]
