@@ -49,6 +49,9 @@ class CameraFrame:
     masks: Mapping[str, PictureSource] = field(default_factory=dict)
     """Masks by name, non-zero where the name holds: `ego`, `ignore`, `sky`, `moving`, and the id
     pictures `semantic`, `instance`. `ego` and `ignore` pixels never count."""
+    key_frame: int | None = None
+    """Number of the annotated moment (nuScenes: the sample) the picture belongs to, from 0; None for
+    pictures between two such moments, and where the recording has none."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class LidarSweep:
     world_from_lidar: Float64[np.ndarray, "4 4"]
     points: Path | np.ndarray
     """A file the log's reader knows how to decode, or [N, 3+] float32 in the lidar frame [m]."""
+    key_frame: int | None = None
+    """Number of the annotated moment the sweep belongs to: see `CameraFrame.key_frame`."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,14 @@ class Track:
     timestamps_us: Int64[np.ndarray, " T"]
     world_from_actor: Float64[np.ndarray, "T 4 4"]
     """Box centres, x along the length."""
+    reach_us: int = 0
+    """How long before its first and after its last annotation the object is known to be there as well,
+    its motion going on [us]: the pictures of one annotated moment are not all taken at its very time."""
 
     def world_from_actor_at(self, timestamp_us: int) -> Float64[np.ndarray, "4 4"] | None:
-        """The pose interpolated to a time; None before the first and after the last annotation."""
-        if not self.timestamps_us[0] <= timestamp_us <= self.timestamps_us[-1]:
+        """The pose interpolated to a time; None further than `reach_us` outside of the annotations."""
+        first, last = self.timestamps_us[0], self.timestamps_us[-1]
+        if not first - self.reach_us <= timestamp_us <= last + self.reach_us:
             return None
         return poses_at(self.timestamps_us, self.world_from_actor, np.array([timestamp_us]))[0]
 
@@ -99,7 +108,7 @@ class DrivingLog:
 
     name: str
     source: str
-    """`kitti-raw`, `kitti-odometry`, `folder` or `toy`."""
+    """`kitti-raw`, `kitti-odometry`, `nuscenes`, `images`, `folder` or `toy`."""
     cameras: Mapping[str, Camera]
     frames: tuple[CameraFrame, ...]
     """By time, then in the order of `cameras`."""
