@@ -83,10 +83,12 @@ def find_scene(folder: Path) -> Path:
 
 
 def scene_files(graph: SceneGraph) -> dict[str, bytes]:
-    """Contents of a bundle by path, its manifest among them."""
+    """Contents of a bundle by path, its manifest among them; frozen nodes are stored where they belong."""
     files: dict[str, bytes] = {}
     entries: list[dict[str, Any]] = []
     for node in graph:
+        if node.id in graph.frozen:
+            continue
         name = f"nodes/{node.id}.safetensors"
         files[name] = tensors_to_bytes(node.tensors())
         entries.append({"id": node.id, "kind": node.kind, "settings": node.settings(), "file": name})

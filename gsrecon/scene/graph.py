@@ -40,6 +40,9 @@ class SceneGraph:
         """Cameras, poses and times the scene was fitted to, where known."""
         self.settings = RasterizeSettings() if settings is None else settings
         """How the scene is to be rasterized: as it was when it was fitted."""
+        self.frozen: set[str] = set()
+        """Nodes (`node id`) and parameters (`node id/name`) that are drawn, but neither trained nor stored with
+        this scene: they belong to another one."""
         for node in nodes or []:
             self.add(node)
 
@@ -81,6 +84,11 @@ class SceneGraph:
     def gaussian_nodes(self) -> list[GaussianNode]:
         """The nodes that are drawn as Gaussians, in the order of their rows in `splats_at`."""
         return [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
+
+    @property
+    def trained_nodes(self) -> list[GaussianNode]:
+        """Those of the Gaussian nodes that are not frozen."""
+        return [node for node in self.gaussian_nodes if node.id not in self.frozen]
 
     @property
     def sky(self) -> Sky | None:
@@ -169,20 +177,23 @@ class SceneGraph:
         return next((node for node in self._nodes.values() if isinstance(node, kind)), None)
 
     def trainable(self) -> None:
-        """Makes every parameter of every node a leaf that collects gradients."""
+        """Makes every parameter that is not frozen a leaf that collects gradients."""
         for node in self._nodes.values():
+            if node.id in self.frozen:
+                continue
             if isinstance(node, GaussianNode):
                 node.gaussians = node.gaussians.trainable()
             else:
-                for parameter in node.parameters().values():
-                    parameter.requires_grad_()
+                for name, parameter in node.parameters().items():
+                    parameter.requires_grad_(f"{node.id}/{name}" not in self.frozen)
 
     def parameters(self) -> Mapping[str, Tensor]:
-        """Every optimised tensor of every node, as `node id/name`."""
+        """Every optimised tensor of every node, as `node id/name`; what is frozen is left out."""
         return {
             f"{node.id}/{name}": tensor
             for node in self._nodes.values()
             for name, tensor in node.parameters().items()
+            if not {node.id, f"{node.id}/{name}"} & self.frozen
         }
 
 

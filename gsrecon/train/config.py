@@ -122,6 +122,8 @@ class TrainConfig:
     """Gaussians nearer than this are not drawn [m]."""
     mask_dilation_px: int = 2
     """Masks of moving objects grow by this before their pixels are left out."""
+    picture_memory_mib: int = 512
+    """Decoded pictures are kept in memory up to this [MiB], the latest first."""
     checkpoints: int = 4
     """How many checkpoints are written over the run, the last one at its end."""
     evaluations: int = 1

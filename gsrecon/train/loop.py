@@ -148,7 +148,7 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     _observe(state, drawn.info, view)
     state.optimizer.step(before)
     watch.lap("optimizer")
-    for node in graph.gaussian_nodes:
+    for node in graph.trained_nodes:
         rate = state.optimizer.rate(f"{node.id}/means", before)
         state.strategies[node.id].perturb(node.gaussians, rate, state.generator)
     state.change_density(before, state.progress)
@@ -163,8 +163,9 @@ def _observe(state: TrainState, info: RasterInfo, view: View) -> None:
         return
     height, width = view.image.shape[:2]
     gradients = info.absgrad_probe.grad * torch.tensor([0.5 * width, 0.5 * height])
-    for node_id, rows in state.graph.rows().items():
-        state.strategies[node_id].observe(gradients[:, rows], info.radii[:, rows])
+    rows = state.graph.rows()
+    for node_id, strategy in state.strategies.items():
+        strategy.observe(gradients[:, rows[node_id]], info.radii[:, rows[node_id]])
 
 
 def _require_finite(loss: torch.Tensor, state: TrainState, view: View) -> None:
@@ -192,6 +193,7 @@ def _views(split: Split, frames: tuple, spec: SceneSpec, config: TrainConfig) ->
         mask_moving=spec.mask_moving,
         dilation_px=config.mask_dilation_px,
         largest_gap_us=round(1000 * config.initial.largest_gap_ms),
+        limit_bytes=config.picture_memory_mib * 2**20,
     )
 
 

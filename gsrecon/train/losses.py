@@ -71,7 +71,7 @@ def regularisers(
         parts["appearance"] = weights.appearance * graph.appearance.penalty()
     if graph.camera_refinement is not None and weights.camera_refinement > 0:
         parts["camera_refinement"] = weights.camera_refinement * graph.camera_refinement.penalty()
-    for node in graph.gaussian_nodes:
+    for node in graph.trained_nodes:
         if weights.needle > 0:
             parts[f"needle/{node.id}"] = weights.needle * needle_loss(node.gaussians)
         if isinstance(density, MCMCDensity):

@@ -47,7 +47,7 @@ class TrainState:
         parameters = graph.parameters()
         rates = {name: _rate(graph, name, config) for name in parameters}
         strategies = {
-            node.id: start_strategy(config.density, node.gaussians) for node in graph.gaussian_nodes
+            node.id: start_strategy(config.density, node.gaussians) for node in graph.trained_nodes
         }
         return TrainState(graph, Optimizer(parameters, rates), strategies, Sampler(pictures), generator)
 
@@ -66,7 +66,7 @@ class TrainState:
 
     def change_density(self, before: float, now: float) -> None:
         """Lets every strategy change its node's Gaussians, and all that is kept with them."""
-        for node in self.graph.gaussian_nodes:
+        for node in self.graph.trained_nodes:
             strategy = self.strategies[node.id]
             change = strategy.change(node.gaussians, before, now, self.generator)
             if change is not None:
