@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 import torch
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Float64, Int32, Int64
 from torch import Tensor
 
+from gsrecon.geometry.camera import Cameras
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.appearance import Appearance
@@ -41,8 +42,8 @@ class SceneGraph:
         self.settings = RasterizeSettings() if settings is None else settings
         """How the scene is to be rasterized: as it was when it was fitted."""
         self.frozen: set[str] = set()
-        """Nodes (`node id`) and parameters (`node id/name`) that are drawn, but neither trained nor stored with
-        this scene: they belong to another one."""
+        """Nodes (`node id`) and parameters (`node id/name`) that are drawn but not trained; such nodes are
+        not stored with this scene either: they belong to another one."""
         for node in nodes or []:
             self.add(node)
 
@@ -117,61 +118,47 @@ class SceneGraph:
             start += len(node.gaussians)
         return rows
 
-    def splats_at(self, times_s: Float[Tensor, " C"], sh_degree: int | None = None) -> Splats:
-        """All Gaussians with their objects' poses at the time of each camera.
+    def splats_at(
+        self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None
+    ) -> Splats:
+        """All Gaussians as they are, with their objects' poses, at the time of each camera.
 
-        Rows of `world_from_object` follow the object table: row 0 is the background. A scene of one static
-        node is handed over as it is, without copying.
+        Rows of `world_from_object` follow the object table: row 0 is the background. A scene of one
+        background node is handed over as it is, without copying.
 
         Args:
             times_s: Time of each camera from the start of the log [s].
             sh_degree: Hand over harmonics up to this degree only; None hands over all of them.
+            cameras: Who will look; what none of them can see need not be where it is at that time.
 
         Raises:
-            ValueError: The scene has no Gaussians to draw, or a node that moves has no number of its own.
+            ValueError: The scene has no Gaussians to draw, or an object has no number of its own.
         """
         nodes = self.gaussian_nodes
         if not nodes:
             raise ValueError("the scene has no node with Gaussians; add one before rendering")
-        parts = [node.gaussians.to_splats(sh_degree) for node in nodes]
-        poses = [node.world_from_object(times_s) for node in nodes]
-        if len(nodes) == 1 and poses[0] is None:
+        parts = [node.splats_at(times_s, sh_degree, cameras) for node in nodes]
+        if len(nodes) == 1 and not nodes[0].object_ids:
             return parts[0]
         joined = _joined(parts)
-        if all(pose is None for pose in poses):
+        numbers = [self._numbers(node) for node in nodes]
+        if all(len(of_node) == 0 for of_node in numbers):
             return joined
         return replace(
             joined,
-            object_index=self._object_index(nodes),
-            world_from_object=self._world_from_object(nodes, poses, times_s),
+            object_index=_object_index(parts, numbers),
+            world_from_object=_world_from_object(parts, numbers, len(self.objects)),
         )
 
-    def _object_index(self, nodes: list[GaussianNode]) -> Int32[Tensor, " N"]:
-        return torch.cat(
-            [
-                torch.full((len(node.gaussians),), self.objects.number(node.id), dtype=torch.int32)
-                for node in nodes
-            ]
-        )
-
-    def _world_from_object(
-        self,
-        nodes: list[GaussianNode],
-        poses: list[Float[Tensor, "C 4 4"] | None],
-        times_s: Float[Tensor, " C"],
-    ) -> Float[Tensor, "C K 4 4"]:
-        identity = torch.eye(4).expand(len(times_s), 4, 4)
-        by_number: dict[int, Tensor] = {}
-        for node, pose in zip(nodes, poses, strict=True):
-            if pose is None:
-                continue
-            number = self.objects.number(node.id)
-            if number == 0:
-                raise ValueError(
-                    f"objects: expected a number for {node.id!r}, which moves, got none; append it"
-                )
-            by_number[number] = pose.to(identity)
-        return torch.stack([by_number.get(number, identity) for number in range(len(self.objects))], dim=1)
+    def _numbers(self, node: GaussianNode) -> Int64[Tensor, " K"]:
+        """Numbers of a node's objects in the table."""
+        numbers = [self.objects.number(id) for id in node.object_ids]
+        if 0 in numbers:
+            raise ValueError(
+                f"objects: expected a number for {node.object_ids[numbers.index(0)]!r}, which moves, got "
+                "none; append it"
+            )
+        return torch.tensor(numbers, dtype=torch.int64)
 
     def _only(self, kind: type[_N]) -> _N | None:
         return next((node for node in self._nodes.values() if isinstance(node, kind)), None)
@@ -195,6 +182,27 @@ class SceneGraph:
             for name, tensor in node.parameters().items()
             if not {node.id, f"{node.id}/{name}"} & self.frozen
         }
+
+
+def _object_index(parts: list[Splats], numbers: list[Int64[Tensor, " K"]]) -> Int32[Tensor, " N"]:
+    return torch.cat(
+        [
+            torch.zeros(len(part), dtype=torch.int32)
+            if part.object_index is None
+            else of_node.int()[part.object_index.long()]
+            for part, of_node in zip(parts, numbers, strict=True)
+        ]
+    )
+
+
+def _world_from_object(
+    parts: list[Splats], numbers: list[Int64[Tensor, " K"]], count: int
+) -> Float64[Tensor, "C K 4 4"]:
+    """Poses in the order of the table; the identity for the background and for objects that are gone."""
+    known = [(part.world_from_object, k) for part, k in zip(parts, numbers, strict=True) if len(k) > 0]
+    poses = torch.cat([pose.double() for pose, _ in known if pose is not None], dim=1)
+    identity = torch.eye(4, dtype=torch.float64).expand(len(poses), count, 4, 4)
+    return identity.index_copy(1, torch.cat([k for _, k in known]), poses)
 
 
 def _joined(parts: list[Splats]) -> Splats:

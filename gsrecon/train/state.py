@@ -46,9 +46,7 @@ class TrainState:
         """The state before the first step."""
         parameters = graph.parameters()
         rates = {name: _rate(graph, name, config) for name in parameters}
-        strategies = {
-            node.id: start_strategy(config.density, node.gaussians) for node in graph.trained_nodes
-        }
+        strategies = {node.id: start_strategy(config.density, node.gaussians) for node in graph.trained_nodes}
         return TrainState(graph, Optimizer(parameters, rates), strategies, Sampler(pictures), generator)
 
     @property
@@ -75,8 +73,7 @@ class TrainState:
 
     def apply(self, node: GaussianNode, strategy: DensityStrategy, change: Resample) -> None:
         """Applies one change alike to parameters, optimiser moments and statistics."""
-        node.gaussians = node.gaussians.resampled(change)
-        named = {f"{node.id}/{name}": tensor for name, tensor in node.gaussians.named().items()}
+        named = {f"{node.id}/{name}": tensor for name, tensor in node.resample(change).items()}
         self.optimizer.resample(named, change)
         strategy.apply(change)
 
