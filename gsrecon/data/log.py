@@ -125,6 +125,8 @@ class DrivingLog:
     licence: str = ""
     recorded_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """(width, height) of a camera's stored pictures where it is not the camera's size: see `at_scale`."""
+    crops: Mapping[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    """(left, top, width, height) of the part of a camera's stored pictures that is used: see `cropped`."""
     pictures: PictureCache = field(default_factory=PictureCache, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -161,8 +163,7 @@ class DrivingLog:
         camera = self.cameras[frame.camera]
 
         def load() -> np.ndarray:
-            pixels = decode_rgb(frame.image)
-            self._require_size(frame, frame.image, pixels)
+            pixels = self._used_part(frame, frame.image, decode_rgb(frame.image))
             return resize_by_area(pixels, camera.width, camera.height)
 
         return self._cached("rgb", frame.image, camera, load)
@@ -182,8 +183,7 @@ class DrivingLog:
         camera = self.cameras[frame.camera]
 
         def load() -> np.ndarray:
-            ids = decode_ids(source)
-            self._require_size(frame, source, ids)
+            ids = self._used_part(frame, source, decode_ids(source))
             if ids.shape == (camera.height, camera.width):
                 return ids != 0
             share = average_by_area((ids != 0)[..., None], camera.width, camera.height)[..., 0]
@@ -203,8 +203,7 @@ class DrivingLog:
         camera = self.cameras[frame.camera]
 
         def load() -> np.ndarray:
-            ids = decode_ids(source)
-            self._require_size(frame, source, ids)
+            ids = self._used_part(frame, source, decode_ids(source))
             return resize_nearest(ids, camera.width, camera.height)
 
         return self._cached("ids", source, camera, load)
@@ -270,6 +269,32 @@ class DrivingLog:
             pictures=PictureCache(self.pictures.limit_bytes),
         )
 
+    def cropped(self, width: int, height: int) -> "DrivingLog":
+        """The same log with the middle of every picture and mask; `at_scale` comes after it, not before.
+
+        Raises:
+            ValueError: A camera's pictures are smaller, or the log was resized or cropped before.
+        """
+        if self.recorded_sizes:
+            raise ValueError(
+                "cropped: expected a log as it was recorded, got one that was resized or cropped"
+            )
+        crops = {}
+        for name, camera in self.cameras.items():
+            if not (1 <= width <= camera.width and 1 <= height <= camera.height):
+                raise ValueError(
+                    f"width and height: expected at most {camera.width} x {camera.height} (camera {name}), "
+                    f"got {width} x {height}"
+                )
+            crops[name] = ((camera.width - width) // 2, (camera.height - height) // 2, width, height)
+        return replace(
+            self,
+            cameras={name: _cropped(camera, crops[name]) for name, camera in self.cameras.items()},
+            recorded_sizes={name: self._recorded_size(name) for name in self.cameras},
+            crops=crops,
+            pictures=PictureCache(self.pictures.limit_bytes),
+        )
+
     def select(
         self,
         cameras: Sequence[str] | None = None,
@@ -309,7 +334,8 @@ class DrivingLog:
     def _recorded_size(self, camera: str) -> tuple[int, int]:
         return self.recorded_sizes.get(camera, (self.cameras[camera].width, self.cameras[camera].height))
 
-    def _require_size(self, frame: CameraFrame, source: PictureSource, pixels: np.ndarray) -> None:
+    def _used_part(self, frame: CameraFrame, source: PictureSource, pixels: np.ndarray) -> np.ndarray:
+        """A stored picture without what `cropped` left out, once its size is known to be right."""
         width, height = self._recorded_size(frame.camera)
         if pixels.shape[:2] != (height, width):
             name = source if isinstance(source, Path) else f"frame {frame.index} of {frame.camera}"
@@ -317,6 +343,8 @@ class DrivingLog:
                 f"{name}: the picture is {pixels.shape[1]} x {pixels.shape[0]}, but camera "
                 f"{frame.camera} has {width} x {height}; correct the camera's size and K or the picture"
             )
+        left, top, wide, high = self.crops.get(frame.camera, (0, 0, width, height))
+        return np.ascontiguousarray(pixels[top : top + high, left : left + wide])
 
 
 def _resized(camera: Camera, scale: float) -> Camera:
@@ -324,3 +352,10 @@ def _resized(camera: Camera, scale: float) -> Camera:
     height = max(1, round(camera.height * scale))
     ratios = np.diag([width / camera.width, height / camera.height, 1.0])
     return replace(camera, K=ratios @ camera.K, width=width, height=height)
+
+
+def _cropped(camera: Camera, crop: tuple[int, int, int, int]) -> Camera:
+    left, top, width, height = crop
+    K = camera.K.copy()
+    K[:2, 2] -= left, top
+    return replace(camera, K=K, width=width, height=height)

@@ -84,9 +84,9 @@ def read_nuscenes(path: Path | str, scene: str | None = None) -> DrivingLog:
         world_from_ego=world_from_ego,
         source_from_world=source_from_world,
         convention=(
-            "nuScenes: source is the map's frame (x east, y north, z = 0 in every ego pose), ego the middle of "
-            "the rear axle; calibration counts pixel centres at integers, so 0.5 px were added to cx and cy; "
-            "sizes were turned from width, length, height; a sweep's time is its end."
+            "nuScenes: source is the map's frame (x east, y north, z = 0 in every ego pose), ego the middle "
+            "of the rear axle; calibration counts pixel centres at integers, so 0.5 px were added to cx and "
+            "cy; sizes were turned from width, length, height; a sweep's time is its end."
         ),
         licence=_LICENCE if tables.vehicle in NUSCENES_VEHICLES else "",
     )

@@ -1,7 +1,8 @@
 """Scene specs: which drive, which of its frames, at what size, and which of them are held out.
 
 A spec is a TOML file, `scenes/NAME.toml`; the ones that come with the package are found by their stem.
-A drive can also be named directly, `kitti:PATH`, `kitti-odometry:PATH`, `folder:PATH` or `toy`.
+A drive can also be named directly: `kitti:PATH`, `kitti-odometry:PATH`, `nuscenes:PATH`,
+`nuscenes:PATH#SCENE`, `images:PATH`, `folder:PATH` or `toy`.
 """
 
 import tomllib
@@ -11,26 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.readers import DRIVES, KINDS, read_drive
+from gsrecon.data.selection import FrameRange
+from gsrecon.data.selection import TestSplit as TestSplit
 from gsrecon.errors import SpecError
 
-KINDS = ("kitti", "kitti-odometry", "folder", "toy")
 DATA_PLACEHOLDER = "{data}"
-
-
-@dataclass(frozen=True)
-class TestSplit:
-    """Which frames are held out: those with index % every == offset, in every camera."""
-
-    __test__ = False  # the name is no test class to pytest
-
-    every: int = 8
-    """Period in frames; 0 holds nothing out."""
-    offset: int = 4
-    """Remainder of a held-out frame's index, below `every`."""
-
-    def holds_out(self, index: int) -> bool:
-        """True where the frame of this index (of the recording, whatever the stride) is held out."""
-        return self.every > 0 and index % self.every == self.offset
 
 
 @dataclass(frozen=True)
@@ -39,11 +26,14 @@ class SceneSpec:
 
     name: str
     drive: str
-    """`kitti:PATH`, `kitti-odometry:PATH`, `folder:PATH` or `toy`; `{data}` stands for `--data`."""
+    """`kitti:PATH`, `kitti-odometry:PATH`, `nuscenes:PATH`, `images:PATH`, `folder:PATH` or `toy`; `{data}`
+    stands for `--data`."""
     description: str = ""
     """One sentence for people."""
     data_hint: str = ""
     """What to give as `--data`, shown where it is missing."""
+    scene: str = ""
+    """Name of a nuScenes drive's scene; empty takes the first. `nuscenes:PATH#SCENE` sets it as well."""
     cameras: tuple[str, ...] = ()
     """Names of the cameras, in this order; none: all of the drive."""
     start: int = 0
@@ -51,27 +41,45 @@ class SceneSpec:
     stop: int | None = None
     """Index after the last frame; None: to the end."""
     stride: int = 1
-    """Every how many frames, from `start` on."""
+    """Every how many frames, from the first one on."""
+    start_keyframe: int | None = None
+    """Instead of `start`: every camera starts at its frame of this key frame (nuScenes: sample), from 0."""
+    limit: int | None = None
+    """At most so many frames of every camera."""
+    image_crop: tuple[int, int] | None = None
+    """Width and height of the middle of every picture that is used [px]; None: the whole picture."""
     image_scale: float = 1.0
-    """Pictures and intrinsics are resized by this, above 0 and at most 1."""
+    """Pictures (what `image_crop` leaves of them) are resized by this, above 0 and at most 1."""
     mask_moving: bool = False
     """Leave pixels of the mask `moving` out of training and scores."""
-    test: TestSplit = TestSplit()
+    test: TestSplit = field(default_factory=TestSplit)
     """The held-out frames."""
     toy: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the toy drive (fields of its config) that differ from the defaults."""
 
+    @property
+    def frame_range(self) -> FrameRange:
+        """The frames of every camera that are used."""
+        return FrameRange(self.start, self.stop, self.stride, self.start_keyframe, self.limit)
+
     def is_test(self, frame: CameraFrame) -> bool:
-        """True where a frame is held out."""
+        """True where a frame is held out by its index in the recording.
+
+        Raises:
+            ValueError: The split counts the selection, of which one frame says nothing: see `test_frames`.
+        """
+        if self.test.counted != "recording":
+            raise ValueError("is_test: expected a split that counts the recording; use test_frames(log)")
         return self.test.holds_out(frame.index)
 
     def train_frames(self, log: DrivingLog) -> tuple[CameraFrame, ...]:
-        """The frames to learn from."""
-        return tuple(frame for frame in log.frames if not self.is_test(frame))
+        """The frames to learn from, of the selected frames of a drive."""
+        held_out = {id(frame) for frame in self.test_frames(log)}
+        return tuple(frame for frame in log.frames if id(frame) not in held_out)
 
     def test_frames(self, log: DrivingLog) -> tuple[CameraFrame, ...]:
-        """The frames that judge."""
-        return tuple(frame for frame in log.frames if self.is_test(frame))
+        """The frames that judge, of the selected frames of a drive."""
+        return self.test.test_frames(log)
 
 
 def open_drive(
@@ -81,7 +89,7 @@ def open_drive(
 
     Args:
         name_or_spec: A spec; the path of a TOML file; the stem of a packaged spec (`kitti-0001`); or a drive
-            (`kitti:PATH`, `kitti-odometry:PATH`, `folder:PATH`, `toy`), which takes a spec's defaults.
+            (`kitti:PATH`, `nuscenes:PATH#SCENE` and the like), which takes a spec's defaults.
         data: The recording's folder, for specs whose drive holds `{data}`.
 
     Raises:
@@ -90,19 +98,26 @@ def open_drive(
     """
     spec = name_or_spec if isinstance(name_or_spec, SceneSpec) else find_spec(str(name_or_spec))
     spec = replace(spec, drive=_fill_in(spec, data))
-    log = _read(spec)
+    log = read_drive(spec.drive, spec.scene, spec.toy, spec.name)
     unknown = [camera for camera in spec.cameras if camera not in log.cameras]
     if unknown:
         raise SpecError(
             f"{spec.name}: cameras: the drive has no {', '.join(unknown)}; it has {', '.join(log.cameras)}"
         )
-    selected = log.select(spec.cameras or None, spec.start, spec.stop, spec.stride)
-    if not selected.frames:
-        raise SpecError(
-            f"{spec.name}: start {spec.start}, stop {spec.stop}, stride {spec.stride} select no frame of the "
-            f"drive's {max((frame.index for frame in log.frames), default=-1) + 1}; widen them"
-        )
+    selected = spec.frame_range.of(log, spec.cameras or None, spec.name)
+    if spec.image_crop is not None:
+        selected = _crop(selected, *spec.image_crop, spec.name)
     return selected.at_scale(spec.image_scale), spec
+
+
+def _crop(log: DrivingLog, width: int, height: int, where: str) -> DrivingLog:
+    for camera in log.cameras.values():
+        if width > camera.width or height > camera.height:
+            raise SpecError(
+                f"{where}: image_crop: {width} x {height} is larger than {camera.name} "
+                f"({camera.width} x {camera.height}); make it smaller or leave it out"
+            )
+    return log.cropped(width, height)
 
 
 def find_spec(name: str) -> SceneSpec:
@@ -116,14 +131,26 @@ def find_spec(name: str) -> SceneSpec:
     if name in packaged:
         return read_spec(packaged[name])
     if kind in KINDS:
-        path = name.partition(":")[2]
-        return SceneSpec(name=Path(path).resolve().name if path else kind, drive=name)
+        drive, scene = split_scene(name)
+        path = drive.partition(":")[2]
+        return SceneSpec(
+            name=scene or (Path(path).resolve().name if path else kind), drive=drive, scene=scene
+        )
     if name.endswith(".toml"):
         return read_spec(Path(name))
     raise SpecError(
         f"{name}: no such scene; give one of {', '.join(packaged) or 'none'}, a .toml file, or a drive "
-        "(kitti:PATH, kitti-odometry:PATH, folder:PATH, toy)"
+        f"({DRIVES})"
     )
+
+
+def split_scene(drive: str) -> tuple[str, str]:
+    """`nuscenes:PATH#SCENE` as `nuscenes:PATH` and SCENE; every other drive as it is, with no scene."""
+    kind, _, path = drive.partition(":")
+    folder, _, scene = path.rpartition("#")
+    if kind != "nuscenes" or not folder or Path(path).exists():
+        return drive, ""
+    return f"{kind}:{folder}", scene
 
 
 def scene_folder() -> Path:
@@ -165,8 +192,16 @@ def parse_spec(table: Mapping[str, Any], name: str, where: str) -> SceneSpec:
         raise SpecError(f'{where}: the key drive is missing; add e.g. drive = "kitti:PATH"')
     if "test" in values:
         values["test"] = TestSplit(**_take(values["test"], TestSplit, where, "test."))
-    if "cameras" in values:
-        values["cameras"] = tuple(values["cameras"])
+    drive, scene = split_scene(values["drive"])
+    if scene:
+        if values.get("scene", scene) != scene:
+            raise SpecError(
+                f"{where}: scene: drive already names {scene}, got {values['scene']!r}; name the scene once"
+            )
+        values |= {"drive": drive, "scene": scene}
+    for name in ("cameras", "image_crop"):
+        if name in values:
+            values[name] = tuple(values[name])
     if "image_scale" in values:
         values["image_scale"] = float(values["image_scale"])
     spec = SceneSpec(**values)
@@ -180,7 +215,7 @@ def spec_to_table(spec: SceneSpec) -> dict[str, Any]:
     for entry in fields(SceneSpec):
         value = getattr(spec, entry.name)
         if entry.name == "test":
-            table["test"] = {"every": value.every, "offset": value.offset}
+            table["test"] = {"every": value.every, "offset": value.offset, "counted": value.counted}
         elif isinstance(value, tuple):
             table[entry.name] = list(value)
         elif entry.name == "toy":
@@ -196,16 +231,21 @@ _KINDS_OF_VALUES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "drive": (str, "text"),
     "description": (str, "text"),
     "data_hint": (str, "text"),
+    "scene": (str, "text"),
     "cameras": (list, "a list of camera names"),
     "start": (int, "a whole number"),
     "stop": (int, "a whole number"),
     "stride": (int, "a whole number"),
+    "start_keyframe": (int, "a whole number"),
+    "limit": (int, "a whole number"),
+    "image_crop": (list, "[width, height]"),
     "image_scale": ((int, float), "a number"),
     "mask_moving": (bool, "true or false"),
-    "test": (dict, "a table with every and offset"),
+    "test": (dict, "a table with every, offset and counted"),
     "toy": (dict, "a table of the toy drive's settings"),
     "every": (int, "a whole number"),
     "offset": (int, "a whole number"),
+    "counted": (str, '"recording" or "selection"'),
 }
 
 
@@ -220,7 +260,10 @@ def _take(table: Mapping[str, Any], target: type, where: str, prefix: str) -> di
             )
         kind, words = _KINDS_OF_VALUES[key]
         wrong = not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))
-        wrong = wrong or (isinstance(value, list) and not all(isinstance(item, str) for item in value))
+        items = int if key == "image_crop" else str
+        wrong = wrong or (isinstance(value, list) and not all(type(item) is items for item in value))
+        wrong = wrong or (key == "image_crop" and len(value) != 2)
+        wrong = wrong or (key == "counted" and value not in ("recording", "selection"))
         if wrong:
             raise SpecError(f"{where}: {prefix}{key}: expected {words}, got {value!r}; correct that line")
     return dict(table)
@@ -231,8 +274,11 @@ def _require_ranges(spec: SceneSpec, where: str) -> None:
     checks = [
         (
             kind in KINDS and (bool(path) != (kind == "toy")),
-            'drive: expected "kitti:PATH", "kitti-odometry:PATH", "folder:PATH" or "toy", '
-            f"got {spec.drive!r}",
+            f"drive: expected one of {DRIVES}, got {spec.drive!r}",
+        ),
+        (
+            not spec.scene or kind == "nuscenes",
+            f'scene: only a drive = "nuscenes:PATH" has scenes, got {spec.drive!r}',
         ),
         (spec.start >= 0, f"start: expected at least 0, got {spec.start}"),
         (
@@ -240,6 +286,16 @@ def _require_ranges(spec: SceneSpec, where: str) -> None:
             f"stop: expected above start ({spec.start}), got {spec.stop}",
         ),
         (spec.stride >= 1, f"stride: expected at least 1, got {spec.stride}"),
+        (
+            spec.start_keyframe is None or (spec.start == 0 and spec.start_keyframe >= 0),
+            f"start_keyframe: expected at least 0, and no start beside it, got {spec.start_keyframe} and "
+            f"start {spec.start}",
+        ),
+        (spec.limit is None or spec.limit >= 1, f"limit: expected at least 1, got {spec.limit}"),
+        (
+            spec.image_crop is None or min(spec.image_crop) >= 1,
+            f"image_crop: expected at least 1 x 1, got {list(spec.image_crop or ())}",
+        ),
         (
             0 < spec.image_scale <= 1,
             f"image_scale: expected above 0 and at most 1, got {spec.image_scale}",
@@ -268,28 +324,3 @@ def _fill_in(spec: SceneSpec, data: Path | str | None) -> str:
         hint = f" ({spec.data_hint})" if spec.data_hint else ""
         raise SpecError(f"{spec.name}: the recording's folder is missing; give it as --data PATH{hint}")
     return spec.drive.replace(DATA_PLACEHOLDER, str(data))
-
-
-def _read(spec: SceneSpec) -> DrivingLog:
-    kind, _, path = spec.drive.partition(":")
-    # Readers are imported where they are used: opening one format needs no other format's packages.
-    if kind == "kitti":
-        from gsrecon.data.kitti import read_kitti_raw
-
-        return read_kitti_raw(path)
-    if kind == "kitti-odometry":
-        from gsrecon.data.kitti_odometry import read_kitti_odometry
-
-        return read_kitti_odometry(path)
-    if kind == "folder":
-        from gsrecon.data.folder import read_folder
-
-        return read_folder(path)
-    from gsrecon.data.toy import ToyConfig, make_toy
-
-    try:
-        config = ToyConfig(**spec.toy)
-    except (TypeError, ValueError) as error:
-        allowed = ", ".join(entry.name for entry in fields(ToyConfig))
-        raise SpecError(f"{spec.name}: toy: {error}; the settings are {allowed}") from error
-    return make_toy(config).log
