@@ -20,7 +20,7 @@ class Check:
     """Options of `gsrecon check`."""
 
     drive: Drive
-    """Scene spec or kitti:PATH, kitti-odometry:PATH, folder:PATH, toy."""
+    """Scene spec or kitti:PATH, kitti-odometry:PATH, nuscenes:PATH, images:PATH, folder:PATH, toy."""
     data: OptionalPath = None
     """The recording's folder, for specs that leave it open."""
 

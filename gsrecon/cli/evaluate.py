@@ -24,7 +24,7 @@ class Evaluate:
     run_folder: RunFolder
     """Folder that `gsrecon train` wrote."""
     drive: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
-    """Where the drive lies now, if it was moved: kitti:PATH, kitti-odometry:PATH or folder:PATH."""
+    """Where the drive lies now, if it was moved: kitti:PATH, nuscenes:PATH, folder:PATH and the like."""
     near_limit_m: float = 20.0
     """Pixels rendered nearer than this are near, all others far [m]."""
     lpips_weights: OptionalPath = None

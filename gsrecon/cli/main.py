@@ -26,7 +26,8 @@ commands:
 {commands}
 
 A drive is named by a scene spec (kitti-0001, scenes/mine.toml) or directly:
-kitti:PATH, kitti-odometry:PATH, folder:PATH, toy.
+kitti:PATH, kitti-odometry:PATH, nuscenes:PATH (or nuscenes:PATH#scene-0061),
+images:PATH, folder:PATH, toy.
 
 examples:
   gsrecon demo                                     everything once, on a made-up street

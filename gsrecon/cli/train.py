@@ -1,8 +1,8 @@
 """Fits a Gaussian scene to a recorded drive, scores it by held-out pictures and writes the report.
 
 A drive is a scene spec (a name such as kitti-0001 or a .toml file) or is named directly: kitti:PATH,
-kitti-odometry:PATH, folder:PATH, toy. Ctrl-C saves; --resume goes on, also after a crash,
-with the options of the beginning.
+kitti-odometry:PATH, nuscenes:PATH#SCENE, images:PATH, folder:PATH, toy. Ctrl-C saves; --resume
+goes on, also after a crash, with the options of the beginning.
 
 Examples:
   gsrecon train toy --max-minutes 4
@@ -26,7 +26,7 @@ class Train:
     """Options of `gsrecon train`."""
 
     drive: Drive
-    """Scene spec or kitti:PATH, kitti-odometry:PATH, folder:PATH, toy."""
+    """Scene spec or kitti:PATH, kitti-odometry:PATH, nuscenes:PATH, images:PATH, folder:PATH, toy."""
     data: OptionalPath = None
     """The recording's folder, for specs that leave it open."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="PATH", aliases=["--run"])] = None
