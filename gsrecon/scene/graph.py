@@ -184,7 +184,7 @@ class SceneGraph:
         }
 
 
-def _object_index(parts: list[Splats], numbers: list[Int64[Tensor, " K"]]) -> Int32[Tensor, " N"]:
+def _object_index(parts: list[Splats], numbers: list[Int64[Tensor, " _"]]) -> Int32[Tensor, " N"]:
     return torch.cat(
         [
             torch.zeros(len(part), dtype=torch.int32)
@@ -196,7 +196,7 @@ def _object_index(parts: list[Splats], numbers: list[Int64[Tensor, " K"]]) -> In
 
 
 def _world_from_object(
-    parts: list[Splats], numbers: list[Int64[Tensor, " K"]], count: int
+    parts: list[Splats], numbers: list[Int64[Tensor, " _"]], count: int
 ) -> Float64[Tensor, "C K 4 4"]:
     """Poses in the order of the table; the identity for the background and for objects that are gone."""
     known = [(part.world_from_object, k) for part, k in zip(parts, numbers, strict=True) if len(k) > 0]

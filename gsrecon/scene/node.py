@@ -1,12 +1,15 @@
 """What a node of the scene graph is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.resample import Resample
+from gsrecon.geometry.camera import Cameras
+from gsrecon.ops.splats import Splats
 
 
 @runtime_checkable
@@ -41,8 +44,29 @@ class GaussianNode(Node, Protocol):
     """A node that is drawn as Gaussians."""
 
     gaussians: Gaussians
-    """In the node's own frame."""
+    """In the node's own frame, or each in the frame of its object."""
+    object_ids: Sequence[str]
+    """Objects the node holds, by their ids in the object table; none: it is part of the background."""
 
-    def world_from_object(self, times_s: Float[Tensor, " C"]) -> Float[Tensor, "C 4 4"] | None:
-        """Pose of the node's frame at each time; None is the identity at all times."""
+    def splats_at(
+        self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None
+    ) -> Splats:
+        """The activated Gaussians at the time of each camera, one for every row of `gaussians`.
+
+        `object_index` and `world_from_object` follow `object_ids`; without objects both are None and the
+        Gaussians are in world.
+
+        Args:
+            times_s: Times from the start of the log [s].
+            sh_degree: Hand over harmonics up to this degree only; None hands over all of them.
+            cameras: Who will look; rows that none of them can see need not be where they are at that time.
+        """
+        ...
+
+    def resample(self, change: Resample) -> dict[str, Tensor]:
+        """Applies a change to the Gaussians and to all that is kept for each of them.
+
+        Returns:
+            The parameters that have a row for each Gaussian, by name: new leaves.
+        """
         ...

@@ -37,7 +37,7 @@ def render(
         What the rasterizer gives; the image is not clamped, alpha is that of the Gaussians alone.
     """
     settings = graph.settings if settings is None else settings
-    splats = graph.splats_at(times_s, settings.sh_degree)
+    splats = graph.splats_at(times_s, settings.sh_degree, cameras)
     drawn = rasterize(splats, cameras, settings, backend=backend)
     image = drawn.image
     if graph.sky is not None:

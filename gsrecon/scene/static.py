@@ -1,26 +1,37 @@
 """The background: Gaussians that stand still in the world."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.resample import Resample
+from gsrecon.geometry.camera import Cameras
+from gsrecon.ops.splats import Splats
 
 
 class StaticGroup:
     """Gaussians in world coordinates; part of object 0, the background."""
 
     kind = "static"
+    object_ids: Sequence[str] = ()
 
     def __init__(self, id: str, gaussians: Gaussians) -> None:
         self.id = id
         self.gaussians = gaussians
 
-    def world_from_object(self, times_s: Float[Tensor, " C"]) -> None:
-        """The identity: the group's frame is the world."""
-        return None
+    def splats_at(
+        self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None
+    ) -> Splats:
+        """The same at all times."""
+        return self.gaussians.to_splats(sh_degree)
+
+    def resample(self, change: Resample) -> dict[str, Tensor]:
+        """Applies a change to the Gaussians."""
+        self.gaussians = self.gaussians.resampled(change)
+        return self.gaussians.named()
 
     def parameters(self) -> dict[str, Tensor]:
         """The raw parameters of the Gaussians."""

@@ -25,10 +25,17 @@ class Moving(StaticGroup):
 
     kind = "moving"
 
-    def world_from_object(self, times_s: torch.Tensor) -> torch.Tensor:
-        poses = torch.eye(4).repeat(len(times_s), 1, 1)
-        poses[:, 0, 3], poses[:, 1, 3] = times_s, 2.0
-        return poses
+    def __init__(self, id: str, gaussians: Gaussians) -> None:
+        super().__init__(id, gaussians)
+        self.object_ids = (id,)
+
+    def splats_at(self, times_s, sh_degree=None, cameras=None):
+        poses = torch.eye(4).repeat(len(times_s), 1, 1, 1)
+        poses[:, 0, 0, 3], poses[:, 0, 1, 3] = times_s, 2.0
+        still = super().splats_at(times_s, sh_degree, cameras)
+        return replace(
+            still, object_index=torch.zeros(len(still), dtype=torch.int32), world_from_object=poses
+        )
 
 
 def ball(x: float, degree: int = 0) -> Gaussians:
@@ -58,7 +65,7 @@ def test_nodes_are_joined_in_order_with_their_numbers_poses_and_padded_harmonics
     assert splats.means[:, 0].tolist() == [20.0, 8.0, 9.0]
     assert splats.object_index.tolist() == [0, 2, 0]
     assert splats.world_from_object.shape == (2, 3, 4, 4)
-    assert torch.equal(splats.world_from_object[:, 0], torch.eye(4).expand(2, 4, 4))
+    assert torch.equal(splats.world_from_object[:, 0], torch.eye(4).double().expand(2, 4, 4))
     assert splats.world_from_object[1, 2, :3, 3].tolist() == [3.0, 2.0, 0.0]
     assert splats.sh_rest[:, 0, 0].tolist() == [0.0, 0.25, 0.0]
 
