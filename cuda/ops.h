@@ -95,6 +95,18 @@ struct CompositeGradients {
     float* absgrad;                                         // [C, N, 2], null when not wanted
 };
 
+// A tensor that is optimised, row by row.
+struct AdamInputs {
+    int64_t rows, width;
+    const float* gradients;                          // [rows, width]
+    float *values, *first_moments, *second_moments;  // [rows, width], updated in place
+};
+
+// Adam's settings of one step; see math/adam.h.
+struct AdamSettings {
+    float beta1, beta2, rate, second_moment_scale, epsilon;
+};
+
 struct InspectOutputs {
     int32_t* ids;         // [C, H, W], null when not wanted
     float* median_depth;  // [C, H, W], null when not wanted

@@ -9,7 +9,7 @@ inline namespace GSRECON_ISA {
 
 extern const Kernels kernel_table;
 const Kernels kernel_table = {
-    GSRECON_TEXT(GSRECON_ISA), project, project_vjp, make_records, composite, composite_vjp, inspect, ssim};
+    GSRECON_TEXT(GSRECON_ISA), project, project_vjp, make_records, composite, composite_vjp, inspect, ssim, adam_rows};
 
 }  // namespace GSRECON_ISA
 }  // namespace gsrecon

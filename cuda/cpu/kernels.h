@@ -26,6 +26,9 @@ void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_ind
 // Mean structural similarity of pictures [pictures, H, W, channels] and, if wanted, its gradient with respect to a.
 double ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* gradient);
 
+// Adam on every row whose gradient is not zero; all others stay as they are, moments too.
+void adam_rows(const AdamInputs&, const AdamSettings&);
+
 }  // namespace GSRECON_ISA
 
 struct Kernels {
@@ -37,6 +40,7 @@ struct Kernels {
     decltype(&gsrecon::composite_vjp) composite_vjp;
     decltype(&gsrecon::inspect) inspect;
     decltype(&gsrecon::ssim) ssim;
+    decltype(&gsrecon::adam_rows) adam_rows;
 };
 
 // The fastest set this processor has, or the one the environment variable GSRECON_CPU_ISA names.

@@ -376,6 +376,23 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     return _ssim(image, truth, torch.is_grad_enabled() and image.requires_grad)[0]
 
 
+def adam_rows(
+    gradients: Tensor,
+    values: Tensor,
+    first_moments: Tensor,
+    second_moments: Tensor,
+    *,
+    betas: tuple[float, float],
+    rate: float,
+    second_moment_scale: float,
+    epsilon: float,
+) -> None:
+    """One step of Adam in place, on [N, W] float32 and only on rows whose gradient is not zero."""
+    kernels().adam_rows(
+        *_arguments(gradients), values, first_moments, second_moments, *betas, rate, second_moment_scale, epsilon
+    )
+
+
 def _like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
     """Memory for the gradient of a tensor; of None, an empty tensor like `other`.
 

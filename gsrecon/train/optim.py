@@ -1,19 +1,44 @@
 """Adam over named parameters whose number of rows changes in training."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.adam import adam_rows
 from gsrecon.train.config import Rate
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+_BETAS = (0.9, 0.999)
+_EPSILON = 1e-15
+
+
+@dataclass
+class _Slot:
+    """A parameter and what Adam remembers of it."""
+
+    parameter: Tensor
+    rate: Rate
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    step: int = 0
+
+    @staticmethod
+    def start(parameter: Tensor, rate: Rate) -> "_Slot":
+        zeros = torch.zeros_like(parameter, requires_grad=False)
+        return _Slot(parameter, rate, zeros, zeros.clone())
 
 
 class Optimizer:
-    """torch's fused Adam with one group for each parameter, addressed by name."""
+    """Adam with one rate for each parameter, addressed by name.
+
+    A row without a gradient is left alone, its moments too: a picture sees a part of the scene, and what it
+    does not see costs next to nothing.
+    """
 
     def __init__(self, parameters: Mapping[str, Tensor], rates: Mapping[str, Rate]) -> None:
         """Starts with empty moments.
@@ -22,21 +47,30 @@ class Optimizer:
             parameters: Leaves by name (`node id/parameter`).
             rates: Learning rate of each.
         """
-        self._rates = dict(rates)
-        groups = [{"params": [tensor], "name": name, "lr": 0.0} for name, tensor in parameters.items()]
-        self._adam = torch.optim.Adam(groups, betas=(0.9, 0.999), eps=1e-15, fused=True)
-        self._group = {group["name"]: group for group in self._adam.param_groups}
+        self._slots = {name: _Slot.start(tensor, rates[name]) for name, tensor in parameters.items()}
 
     def step(self, progress: float) -> None:
         """One step with the learning rates of a fraction of the run; gradients are cleared after it."""
-        for name, group in self._group.items():
-            group["lr"] = self._rates[name].at(progress)
-        self._adam.step()
-        self._adam.zero_grad(set_to_none=True)
+        for slot in self._slots.values():
+            gradient, slot.parameter.grad = slot.parameter.grad, None
+            rate = slot.rate.at(progress)
+            if gradient is None or rate == 0.0:
+                continue
+            slot.step += 1
+            adam_rows(
+                gradient,
+                slot.parameter,
+                slot.exp_avg,
+                slot.exp_avg_sq,
+                betas=_BETAS,
+                rate=rate / (1 - _BETAS[0] ** slot.step),
+                second_moment_scale=1 / math.sqrt(1 - _BETAS[1] ** slot.step),
+                epsilon=_EPSILON,
+            )
 
     def rate(self, name: str, progress: float) -> float:
         """A parameter's learning rate at a fraction of the run."""
-        return self._rates[name].at(progress)
+        return self._slots[name].rate.at(progress)
 
     def resample(self, parameters: Mapping[str, Tensor], change: Resample) -> None:
         """Takes new leaves in place of old ones and moves their moments along.
@@ -46,23 +80,18 @@ class Optimizer:
             change: What turned the old ones into them.
         """
         for name, new in parameters.items():
-            group = self._group[name]
-            old = group["params"][0]
-            state = self._adam.state.pop(old, {})
+            slot, own_name = self._slots[name], name.rpartition("/")[2]
             for moment in _MOMENTS:
-                if moment in state:
-                    state[moment] = change.moment(name.rpartition("/")[2], old, state[moment])
-            group["params"] = [new]
-            if state:
-                self._adam.state[new] = state
+                setattr(slot, moment, change.moment(own_name, slot.parameter, getattr(slot, moment)))
+            slot.parameter = new
 
     def state(self) -> dict[str, Tensor]:
         """Moments and step counts, as `node id/parameter:moment`."""
-        return {
-            f"{name}:{key}": value
-            for name, group in self._group.items()
-            for key, value in self._adam.state.get(group["params"][0], {}).items()
-        }
+        state: dict[str, Tensor] = {}
+        for name, slot in self._slots.items():
+            state |= {f"{name}:{moment}": getattr(slot, moment) for moment in _MOMENTS}
+            state[f"{name}:step"] = torch.tensor(slot.step)
+        return state
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes up stored moments.
@@ -72,14 +101,17 @@ class Optimizer:
         """
         for key, value in state.items():
             name, _, moment = key.rpartition(":")
-            if name not in self._group:
+            slot = self._slots.get(name)
+            if slot is None:
                 raise CheckpointError(
                     f"optimizer.safetensors: {name!r} is no parameter of the scene beside it"
                 )
-            parameter = self._group[name]["params"][0]
-            if moment in _MOMENTS and value.shape != parameter.shape:
+            if moment == "step":
+                slot.step = int(value)
+                continue
+            if value.shape != slot.parameter.shape:
                 raise CheckpointError(
                     f"optimizer.safetensors: {key!r} is {list(value.shape)}, its parameter is "
-                    f"{list(parameter.shape)}; take an earlier checkpoint"
+                    f"{list(slot.parameter.shape)}; take an earlier checkpoint"
                 )
-            self._adam.state[parameter][moment] = value.clone()
+            setattr(slot, moment, value.clone())

@@ -52,3 +52,14 @@ def test_a_restored_optimizer_steps_to_the_same_bits(generator):
     optimizer.step(0.5)
     restored.step(0.5)
     assert torch.equal(first, second)
+
+
+def test_what_is_not_learned_yet_keeps_its_value_and_its_first_step_is_a_whole_one():
+    value = torch.zeros(3).requires_grad_()
+    optimizer = Optimizer({"a/x": value}, {"a/x": Rate(1e-2, 1e-2, begin=0.5)})
+    value.grad = torch.full((3,), 5.0)
+    optimizer.step(0.25)
+    assert torch.equal(value, torch.zeros(3))
+    value.grad = torch.full((3,), 5.0)
+    optimizer.step(0.75)
+    torch.testing.assert_close(value.detach(), torch.full((3,), -1e-2))

@@ -1,0 +1,69 @@
+// Adam over the rows of a tensor that have a gradient. A picture sees a part of the scene; the rows it does not see are
+// neither read (but for their gradient) nor written, and their moments wait.
+#include <algorithm>
+
+#include "cpu/kernels.h"
+#include "cpu/simd.h"
+#include "math/adam.h"
+
+namespace gsrecon {
+inline namespace GSRECON_ISA {
+
+namespace {
+
+constexpr int64_t kBlockRows = 256;  // a task; cut alike whatever the number of threads
+
+bool all_zero(const float* p, int64_t count) {
+    vint any = {};
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) any |= (vint)(load(p + i) != broadcast(0.0f));
+    bool found = false;
+    for (int l = 0; l < kLanes; l++) found |= any[l] != 0;
+    for (; i < count; i++) found |= p[i] != 0.0f;
+    return !found;
+}
+
+// A run of values that all take the step; the last, partial vector goes through a buffer, so that every value meets the
+// same arithmetic wherever runs begin and end.
+void step_run(const AdamStep<vfloat>& step, const float* gradient, float* value, float* first, float* second,
+              int64_t count) {
+    int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes) {
+        vfloat x = load(value + i), m = load(first + i), v = load(second + i);
+        adam(step, load(gradient + i), x, m, v);
+        store(value + i, x), store(first + i, m), store(second + i, v);
+    }
+    if (i == count) return;
+    const size_t bytes = (size_t)(count - i) * sizeof(float);
+    vfloat g = {}, x = {}, m = {}, v = {};
+    memcpy(&g, gradient + i, bytes), memcpy(&x, value + i, bytes);
+    memcpy(&m, first + i, bytes), memcpy(&v, second + i, bytes);
+    adam(step, g, x, m, v);
+    memcpy(value + i, &x, bytes), memcpy(first + i, &m, bytes), memcpy(second + i, &v, bytes);
+}
+
+}  // namespace
+
+void adam_rows(const AdamInputs& in, const AdamSettings& settings) {
+    const AdamStep<vfloat> step = {broadcast(settings.beta1), broadcast(settings.beta2), broadcast(settings.rate),
+                                   broadcast(settings.second_moment_scale), broadcast(settings.epsilon)};
+    const int64_t blocks = (in.rows + kBlockRows - 1) / kBlockRows, width = in.width;
+#pragma omp parallel for schedule(static)
+    for (int64_t block = 0; block < blocks; block++) {
+        int64_t row = block * kBlockRows;
+        const int64_t end = std::min(in.rows, row + kBlockRows);
+        if (all_zero(in.gradients + row * width, (end - row) * width)) continue;
+        while (row < end) {
+            while (row < end && all_zero(in.gradients + row * width, width)) row++;
+            int64_t after = row;
+            while (after < end && !all_zero(in.gradients + after * width, width)) after++;
+            const int64_t at = row * width;
+            step_run(step, in.gradients + at, in.values + at, in.first_moments + at, in.second_moments + at,
+                     (after - row) * width);
+            row = after;
+        }
+    }
+}
+
+}  // namespace GSRECON_ISA
+}  // namespace gsrecon
