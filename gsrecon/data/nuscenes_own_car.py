@@ -26,17 +26,18 @@ def own_car_masks(
 ) -> dict[str, Bool[np.ndarray, "_height _width"]]:
     """By camera, True on pixels of the own car; cameras without such pixels are left out.
 
-    A picture `masks/CAM_X.png` beside samples/ counts where it is given (255 scene, 0 own car). Without one,
-    CAM_BACK of nuScenes' own cars loses its lowest 100 of 900 rows (146 in scene-0164).
+    A picture `masks/SCENE/CAM_X.png` or `masks/CAM_X.png` beside samples/ counts where it is given: 255 scene,
+    0 own car. Without one, CAM_BACK of nuScenes' own cars loses its lowest 100 of 900 rows, 146 in scene-0164.
 
     Raises:
         DatasetError: A mask is damaged or of another size than its camera.
     """
     masks = {}
     for name, camera in cameras.items():
-        file = tables.root / "masks" / f"{name}.png"
-        if file.is_file():
-            masks[name] = _given(file, camera)
+        files = (tables.root / "masks" / tables.name / f"{name}.png", tables.root / "masks" / f"{name}.png")
+        given = next((file for file in files if file.is_file()), None)
+        if given is not None:
+            masks[name] = _given(given, camera)
         elif name == "CAM_BACK" and tables.vehicle in NUSCENES_VEHICLES:
             masks[name] = _lowest_rows(camera, _HIDDEN_ROWS_OF_SCENE.get(tables.name, _HIDDEN_ROWS))
     return {name: mask for name, mask in masks.items() if mask.any()}
