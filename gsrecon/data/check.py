@@ -8,6 +8,7 @@ import numpy as np
 
 from gsrecon.data.check_calibration import calibration_findings
 from gsrecon.data.check_motion import motion_findings
+from gsrecon.data.check_tracks import track_findings
 from gsrecon.data.findings import Finding
 from gsrecon.data.log import DrivingLog
 from gsrecon.errors import DatasetError
@@ -33,8 +34,8 @@ def check(
 ) -> list[Finding]:
     """Looks for what would spoil a reconstruction.
 
-    Missing, truncated and wrongly sized pictures, masks and sweeps, NaN in lidar, gaps in time, poses that
-    are no rigid motions or jump, frames that see nothing in common, and calibration that disagrees with the
+    Missing, truncated and wrongly sized pictures, masks and sweeps, NaN in lidar, gaps in time, poses and
+    boxes that are no rigid motions or jump, frames that see nothing in common, and calibration that disagrees with the
     pictures: epipolar errors between neighbouring frames and between cameras, errors of the lidar's depth,
     and whether a turned camera or another focal length would explain the pictures clearly better.
 
@@ -53,6 +54,7 @@ def check(
     if rigid:
         # A broken picture or sweep is left out of the comparison; broken poses leave nothing to compare.
         findings += calibration_findings(log, settings.pairs, report)
+    findings += track_findings(log)
     order = ("error", "warning", "note")
     return sorted(findings, key=lambda finding: order.index(finding.severity))
 

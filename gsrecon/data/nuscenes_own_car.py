@@ -26,8 +26,9 @@ def own_car_masks(
 ) -> dict[str, Bool[np.ndarray, "_height _width"]]:
     """By camera, True on pixels of the own car; cameras without such pixels are left out.
 
-    A picture `masks/SCENE/CAM_X.png` or `masks/CAM_X.png` beside samples/ counts where it is given: 255 scene,
-    0 own car. Without one, CAM_BACK of nuScenes' own cars loses its lowest 100 of 900 rows, 146 in scene-0164.
+    A picture `masks/SCENE/CAM_X.png` or `masks/CAM_X.png` beside samples/ counts where it is given: 255
+    scene, 0 own car. Without one, CAM_BACK of nuScenes' own cars loses its lowest 100 of 900 rows, 146 in
+    scene-0164.
 
     Raises:
         DatasetError: A mask is damaged or of another size than its camera.

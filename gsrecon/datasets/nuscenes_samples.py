@@ -48,7 +48,8 @@ def choose_samples(log: DrivingLog, interval_s: float) -> Samples:
     """The drive's own annotated moments, where its frames name them; else one about every `interval_s`.
 
     Without annotated moments every n-th lidar sweep is one (without lidar, every n-th picture of the camera
-    with the most), and the last, so that boxes reach to the end. Each camera's nearest picture is its key frame.
+    with the most), and the last, so that boxes reach to the end. Each camera's nearest picture is its key
+    frame.
     """
     if any(frame.key_frame is not None for frame in log.frames):
         return _as_annotated(log)
