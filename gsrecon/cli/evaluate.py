@@ -39,10 +39,11 @@ class Evaluate:
 
         run = Run.at(self.run_folder)
         log, spec = run.drive(self.drive)
+        trained = read_config(self.run_folder)
         config = EvaluateConfig(
             near_limit_m=self.near_limit_m,
-            mask_moving=spec.mask_moving,
-            moving_margin_px=read_config(self.run_folder).mask_dilation_px,
+            mask_moving=trained.masks_moving(spec.mask_moving),
+            moving_margin_px=trained.mask_dilation_px,
             lpips_weights=self.lpips_weights,
         )
         judge(run, log, config)

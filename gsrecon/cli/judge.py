@@ -68,7 +68,7 @@ def _last(history: list[dict], key: str) -> float | int | None:
 
 def _tell(run: Run, evaluation: Evaluation) -> None:
     out = console()
-    names = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "depth m")
+    names = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "moving dB", "static dB", "depth m")
     table = Table(Column("camera", no_wrap=True), box=SIMPLE_HEAD, pad_edge=False)
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
@@ -97,5 +97,7 @@ def _cells(s: Summary) -> list[str]:
         shown(s.lpips, 4),
         shown(s.psnr_near, 2),
         shown(s.psnr_far, 2),
+        shown(s.psnr_moving, 2),
+        shown(s.psnr_static, 2),
         shown(s.depth_error_m, 2),
     ]

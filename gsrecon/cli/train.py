@@ -56,7 +56,7 @@ class Train:
         from gsrecon.evaluation.evaluate import EvaluateConfig
 
         judging = EvaluateConfig(
-            mask_moving=spec.mask_moving,
+            mask_moving=config.masks_moving(spec.mask_moving),
             moving_margin_px=config.mask_dilation_px,
             backend=config.backend,
         )

@@ -111,6 +111,7 @@ def _scored(
     # Pixels that do not count must not reach others through a window: there the truth stands in.
     filled = torch.where(scored[..., None], image, truth)
     any_scored = bool(scored.any())
+    moving, static = _moving_and_static(log, frame)
     score = PictureScore(
         camera=frame.camera,
         index=frame.index,
@@ -120,11 +121,27 @@ def _scored(
         lpips=None if lpips is None else lpips(filled, truth),
         psnr_near=_psnr(image, truth, scored & near),
         psnr_far=_psnr(image, truth, scored & ~near),
+        psnr_moving=_psnr(image, truth, moving),
+        psnr_static=_psnr(image, truth, static),
+        moving_pixels=int(moving.sum()),
+        static_pixels=int(static.sum()),
         depth_error_m=_depth_error(log, frame, depth, scored, config.lidar_max_gap_us),
         scored_share=float(scored.float().mean()),
         seconds=seconds,
     )
     return ScoredPicture(score, to_uint8(image.numpy()), truth_bytes, scored_here, depth.numpy())
+
+
+def _moving_and_static(
+    log: DrivingLog, frame: CameraFrame
+) -> tuple[Bool[Tensor, "H W"], Bool[Tensor, "H W"]]:
+    """Pixels of moving objects and all others, without those that never count; none where nobody knows."""
+    valid = torch.from_numpy(log.valid(frame))
+    mask = log.mask(frame, "moving")
+    if mask is None:
+        return torch.zeros_like(valid), torch.zeros_like(valid)
+    moving = torch.from_numpy(mask)
+    return valid & moving, valid & ~moving
 
 
 def _psnr(

@@ -96,6 +96,8 @@ def _tiles(evaluation: Evaluation, facts: RunFacts) -> str:
     tiles = [
         ("PSNR", _number(s.psnr, 2), "dB", True),
         ("SSIM", _number(s.ssim, 3), "", True),
+        ("PSNR of what moves", _number(s.psnr_moving, 2), "dB", False),
+        ("PSNR of what stands", _number(s.psnr_static, 2), "dB", False),
         ("LPIPS", "not computed" if s.lpips is None else _number(s.lpips, 3), "", False),
         (f"PSNR nearer than {near}", _number(s.psnr_near, 2), "dB", False),
         (f"PSNR beyond {near}", _number(s.psnr_far, 2), "dB", False),
@@ -118,7 +120,17 @@ def _tiles(evaluation: Evaluation, facts: RunFacts) -> str:
     return '<div class="tiles">\n' + "\n".join(cells) + "\n</div>"
 
 
-_COLUMNS = ("PSNR [dB]", "SSIM", "LPIPS", "near [dB]", "far [dB]", "depth error [m]", "ms")
+_COLUMNS = (
+    "PSNR [dB]",
+    "SSIM",
+    "LPIPS",
+    "near [dB]",
+    "far [dB]",
+    "moving [dB]",
+    "static [dB]",
+    "depth error [m]",
+    "ms",
+)
 
 
 def _values(s: Summary | PictureScore) -> list[str]:
@@ -128,6 +140,8 @@ def _values(s: Summary | PictureScore) -> list[str]:
         _number(s.lpips, 4) or "-",
         _number(s.psnr_near, 2) or "-",
         _number(s.psnr_far, 2) or "-",
+        _number(s.psnr_moving, 2) or "-",
+        _number(s.psnr_static, 2) or "-",
         _number(s.depth_error_m, 2) or "-",
         _number(s.seconds and 1000 * s.seconds, 0) or "-",
     ]

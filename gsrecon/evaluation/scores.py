@@ -29,6 +29,14 @@ class PictureScore:
     """Over pixels rendered nearer than the near limit [dB]."""
     psnr_far: float | None = None
     """Over all other scored pixels, the sky among them [dB]."""
+    psnr_moving: float | None = None
+    """Over pixels of the recording's mask `moving`, whether they are scored or masked [dB]."""
+    psnr_static: float | None = None
+    """Over all other pixels in the same way [dB]; None without the mask."""
+    moving_pixels: int = 0
+    """Number of the pixels of `psnr_moving`."""
+    static_pixels: int = 0
+    """Number of the pixels of `psnr_static`."""
     depth_error_m: float | None = None
     """Median distance of rendered depth from the lidar's, both along z [m]; None without lidar."""
     scored_share: float = 1.0
@@ -47,6 +55,10 @@ class Summary:
     lpips: float | None
     psnr_near: float | None
     psnr_far: float | None
+    psnr_moving: float | None
+    """Of all moving pixels together: many pictures have but a few of them."""
+    psnr_static: float | None
+    """Of all other pixels together, in recordings with the mask `moving`."""
     depth_error_m: float | None
     seconds: float | None
 
@@ -60,6 +72,8 @@ class Summary:
             lpips=_mean(s.lpips for s in scores),
             psnr_near=_mean(s.psnr_near for s in scores),
             psnr_far=_mean(s.psnr_far for s in scores),
+            psnr_moving=_pooled((s.psnr_moving, s.moving_pixels) for s in scores),
+            psnr_static=_pooled((s.psnr_static, s.static_pixels) for s in scores),
             depth_error_m=_mean(s.depth_error_m for s in scores),
             seconds=_mean(s.seconds for s in scores),
         )
@@ -115,3 +129,12 @@ def _said(values: dict[str, Any]) -> dict[str, Any]:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
+
+
+def _pooled(values: Iterable[tuple[float | None, int]]) -> float | None:
+    """PSNR of all pixels together, from those of some pictures and their numbers of pixels."""
+    known = [(value, count) for value, count in values if value is not None and count > 0]
+    if not known:
+        return None
+    error = sum(count * 10 ** (-0.1 * value) for value, count in known) / sum(count for _, count in known)
+    return -10 * math.log10(error)

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from gsrecon.errors import CheckpointError
 from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.deformable_field import DeformableField
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import Node
 from gsrecon.scene.objects import ObjectTable
@@ -25,7 +27,7 @@ from gsrecon.scene.sky import Sky
 from gsrecon.scene.static import StaticGroup
 
 NODE_KINDS: dict[str, type[Node]] = {
-    kind.kind: kind for kind in (StaticGroup, Sky, Appearance, CameraRefinement)
+    kind.kind: kind for kind in (StaticGroup, DeformableField, RigidActors, Sky, Appearance, CameraRefinement)
 }
 """Types of nodes by the name a stored scene calls them."""
 

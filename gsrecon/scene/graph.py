@@ -11,8 +11,11 @@ from torch import Tensor
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.ops.splats import Splats
+from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.deformable_field import DeformableField
+from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.node import GaussianNode, Node
 from gsrecon.scene.objects import ObjectTable
 from gsrecon.scene.recording import Recording
@@ -90,6 +93,17 @@ class SceneGraph:
     def trained_nodes(self) -> list[GaussianNode]:
         """Those of the Gaussian nodes that are not frozen."""
         return [node for node in self.gaussian_nodes if node.id not in self.frozen]
+
+    @property
+    def deformations(self) -> dict[str, Deformation]:
+        """What deforms, by the id of its node."""
+        nodes = [node for node in self._nodes.values() if isinstance(node, (DeformableField, RigidActors))]
+        return {node.id: node.deformation for node in nodes if node.deformation is not None}
+
+    @property
+    def dynamic_gaussians(self) -> int:
+        """Number of Gaussians on which deformation networks run."""
+        return sum(int(deformation.dynamic.sum()) for deformation in self.deformations.values())
 
     @property
     def sky(self) -> Sky | None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from gsrecon.gaussians.density import DensityConfig
 from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.ops.settings import RasterizeMode
+from gsrecon.scene.groups import Groups
 from gsrecon.scene.render import Backend
+from gsrecon.train.dynamics import DynamicsConfig, NoDynamics
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class LearningRates:
     """Corrections of camera positions [m]."""
     camera_rotations: Rate = field(default_factory=lambda: Rate(1e-4, 1e-6, begin=0.05))
     """Corrections of camera rotations [rad]."""
+    state: Rate = field(default_factory=lambda: Rate(1e-2, 1e-3))
+    """How dynamic a Gaussian is."""
+    networks: Rate = field(default_factory=lambda: Rate(2e-3, 2e-4))
+    """Weights of the deformation networks."""
+    actor_translations: Rate = field(default_factory=lambda: Rate(5e-3, 1e-4, begin=0.05))
+    """Corrections of objects' positions [m]."""
+    actor_rotations: Rate = field(default_factory=lambda: Rate(1e-3, 2e-5, begin=0.05))
+    """Corrections of objects' rotations [rad]."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,14 @@ class LossWeights:
     """Mean square of the exposures."""
     camera_refinement: float = 0.001
     """Mean square of the pose corrections, in decimetres and 0.01 rad."""
+    state: float = 0.1
+    """State of what the networks run on, summed and divided by the number of Gaussians: stillness is free."""
+    motion: float = 0.01
+    """Gated motion |g dx| [m] in the same way, so that what moves moves no more than it must."""
+    trajectories: float = 0.001
+    """How fast corrections of trajectories change, in decimetres and 0.01 rad a second, squared."""
+    outside: float = 0.1
+    """Mean distance of objects' Gaussians outside of their boxes [m]."""
     needle: float = 0.0
     """Mean excess of log(longest / middle axis) over that of a ratio of 5."""
 
@@ -102,6 +120,13 @@ class TrainConfig:
     """Time for training [min]; every schedule is then stretched over it and completes."""
     density: DensityConfig = field(default_factory=ClassicDensity)
     """How Gaussians are added and removed."""
+    groups: Groups = field(default_factory=Groups)
+    """How a long drive is cut into groups."""
+    dynamics: DynamicsConfig = field(default_factory=NoDynamics)
+    """How things that move are modelled."""
+    mask_moving: bool | None = None
+    """Leave pixels of the mask `moving` out of training; none does as the scene spec says where nothing is
+    modelled to move, and leaves nothing out where something is."""
     sh_degree: int = 1
     """Degree of the harmonics; each degree joins in after another tenth of the run."""
     mode: RasterizeMode = "antialiased"
@@ -144,6 +169,12 @@ class TrainConfig:
             raise ValueError(f"max_minutes: expected more than 0, got {self.max_minutes}")
         if not 0 <= self.sh_degree <= 4:
             raise ValueError(f"sh_degree: expected 0 to 4, got {self.sh_degree}")
+
+    def masks_moving(self, spec_says: bool) -> bool:
+        """Whether moving pixels are left out of training, where the scene spec says so or not."""
+        if self.mask_moving is not None:
+            return self.mask_moving
+        return spec_says and isinstance(self.dynamics, NoDynamics)
 
     def progress(self, step: int, seconds: float) -> float:
         """Fraction of the run that is over after some steps and seconds of training; 1 at the end."""

@@ -1,12 +1,13 @@
 """The scene at the start of a run: lidar points, points beyond the lidar, a sky, no corrections yet."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
-from gsrecon.data.projection import project
+from gsrecon.data.log import Camera, DrivingLog
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
@@ -16,11 +17,23 @@ from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.deformable_field import DeformableField
+from gsrecon.scene.deformation import Deformation, Extent
 from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.node import GaussianNode
 from gsrecon.scene.rays import directions_in_cam
 from gsrecon.scene.sky import Sky
 from gsrecon.scene.static import StaticGroup
+from gsrecon.train.actors import start_actors, usable_tracks
+from gsrecon.train.boxes import Boxes
+from gsrecon.train.coloring import colors_in, frames_at
 from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.dynamics import (
+    ActorAndDeformationDynamics,
+    ActorDynamics,
+    DeformationDynamics,
+    DynamicsConfig,
+)
 from gsrecon.train.split import Split
 from gsrecon.train.views import View, Views
 
@@ -49,7 +62,11 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
     log = split.log
     settings = RasterizeSettings(mode=config.mode, near_plane=config.near_plane)
     graph = SceneGraph(recording=split.recording(), settings=settings)
-    graph.add(StaticGroup("background", _background(split, views, config, generator)))
+    boxes = _boxes(split, config)
+    background = _background(split, views, config, generator, boxes)
+    graph.add(background_node("background", background, split, config.dynamics, generator))
+    if boxes is not None:
+        _add_actors(graph, split, views, boxes, config, generator)
     if config.sky_resolution > 0:
         graph.add(Sky.plain(config.sky_resolution, _upper_color(views)))
     if config.appearance:
@@ -66,9 +83,62 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
     return graph
 
 
-def _background(split: Split, views: Views, config: TrainConfig, generator: torch.Generator) -> Gaussians:
+def background_node(
+    id: str, gaussians: Gaussians, split: Split, dynamics: DynamicsConfig, generator: torch.Generator
+) -> GaussianNode:
+    """Gaussians of the background, still or under a deformation that is the identity at first."""
+    if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):
+        return StaticGroup(id, gaussians)
+    log = split.log
+    by_camera = [
+        sorted(log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name)
+        for name in log.cameras
+    ]
+    gaps = [after - before for times in by_camera for before, after in pairwise(times)]
+    interval_s = float(np.median(gaps)) if gaps else 0.0
+    extent = Extent.around(gaussians.means, [time for times in by_camera for time in times], interval_s)
+    state = torch.full((len(gaussians),), dynamics.background.first_state)
+    return DeformableField(id, gaussians, Deformation.start(dynamics.background, extent, state, generator))
+
+
+def _boxes(split: Split, config: TrainConfig) -> Boxes | None:
+    """The annotated objects that are modelled by themselves, if any are to be."""
+    if not isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics):
+        return None
+    actors = config.dynamics.actors
+    return Boxes(usable_tracks(split, actors), round(1e6 * actors.padding_s))
+
+
+def _add_actors(
+    graph: SceneGraph,
+    split: Split,
+    views: Views,
+    boxes: Boxes,
+    config: TrainConfig,
+    generator: torch.Generator,
+) -> None:
+    dynamics = config.dynamics
+    assert isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics)
+    inside = dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None
+    node = start_actors(
+        split, views, boxes, dynamics.actors, config.initial, config.sh_degree, inside, generator
+    )
+    if node is None:
+        return
+    for id in node.object_ids:
+        graph.objects.append(id)
+    graph.add(node)
+
+
+def _background(
+    split: Split,
+    views: Views,
+    config: TrainConfig,
+    generator: torch.Generator,
+    boxes: Boxes | None,
+) -> Gaussians:
     initial = config.initial
-    points, colors = lidar_points(split, views, initial, generator)
+    points, colors = lidar_points(split, views, initial, generator, boxes)
     far_points, far_colors, far_scales = points_beyond_lidar(views, split.log, initial, generator)
     # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
     limits = torch.cat([torch.full((len(points),), torch.inf), far_scales])
@@ -87,8 +157,16 @@ def _background(split: Split, views: Views, config: TrainConfig, generator: torc
     return gaussians_from_points(points[order], colors[order], shape, scales[order])
 
 
-def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: torch.Generator) -> Colored:
+def lidar_points(
+    split: Split,
+    views: Views,
+    initial: InitialPoints,
+    generator: torch.Generator,
+    boxes: Boxes | None = None,
+) -> Colored:
     """Lidar points of all usable sweeps, coloured by the picture nearest in time that sees them.
+
+    Points in one of the boxes at the sweep's time belong to an object and are left out.
 
     One point a voxel is kept; voxels grow with the distance to the nearest camera, so that the points are
     about evenly spread over the pictures.
@@ -102,11 +180,13 @@ def lidar_points(split: Split, views: Views, initial: InitialPoints, generator: 
     for sweep in log.sweeps if initial.lidar > 0 else ():
         in_lidar = log.points(sweep).astype(np.float64)
         in_world = in_lidar @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
+        if boxes is not None:
+            in_world = in_world[~boxes.holds(in_world, sweep.timestamp_us)]
         seen = np.zeros(len(in_world), dtype=bool)
         rgb = np.zeros((len(in_world), 3), dtype=np.float32)
-        for frame in _frames_at(split, sweep, initial.largest_gap_ms):
+        for frame in frames_at(split, sweep, initial.largest_gap_ms):
             view = views[numbers[frame.camera, frame.index]]
-            visible, color = _colors_in(log, frame, view, in_world)
+            visible, color = colors_in(log, frame, view, in_world)
             rgb[visible & ~seen] = color[visible & ~seen]
             seen |= visible
         waiting.append((torch.from_numpy(in_world[seen]).float(), torch.from_numpy(rgb[seen])))
@@ -169,35 +249,6 @@ def _beyond_lidar(view: View) -> Bool[Tensor, "H W"]:
     if view.sky is not None:
         beyond &= ~view.sky
     return beyond
-
-
-def _frames_at(split: Split, sweep: LidarSweep, largest_gap_ms: float) -> list[CameraFrame]:
-    """The fitted picture of each camera that is nearest in time to a sweep, the nearest first."""
-    nearest: dict[str, tuple[int, CameraFrame]] = {}
-    for frame in split.fitted:
-        gap = abs(frame.timestamp_us - sweep.timestamp_us)
-        if gap <= 1000 * largest_gap_ms and (frame.camera not in nearest or gap < nearest[frame.camera][0]):
-            nearest[frame.camera] = (gap, frame)
-    return [frame for _, frame in sorted(nearest.values(), key=lambda pair: pair[0])]
-
-
-def _colors_in(
-    log: DrivingLog, frame: CameraFrame, view: View, in_world: Float64[np.ndarray, "N 3"]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Which points lie on a pixel that counts, and its colour."""
-    camera = log.cameras[frame.camera]
-    cam_from_world = np.linalg.inv(frame.world_from_cam)
-    in_cam = in_world @ cam_from_world[:3, :3].T + cam_from_world[:3, 3]
-    in_front = in_cam[:, 2] > 0.1
-    pixels = np.full((len(in_cam), 2), -1.0)
-    pixels[in_front] = project(in_cam[in_front], camera.K, camera.model, camera.distortion)
-    visible = ((pixels >= 0) & (pixels < [camera.width, camera.height])).all(axis=1)
-    column, row = pixels[visible].astype(np.int64).T
-    color = np.zeros((len(in_cam), 3), dtype=np.float32)
-    color[visible] = view.image.numpy()[row, column] / np.float32(255)
-    if view.counts is not None:
-        visible[visible] = view.counts.numpy()[row, column]
-    return visible, color
 
 
 def _thinned(

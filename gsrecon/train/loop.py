@@ -126,6 +126,9 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
         absgrad=any(strategy.wants_screen_gradients(before) for strategy in state.strategies.values()),
         depth=config.weights.depth > 0 and len(view.depths) > 0,
     )
+    moving = [d for id, d in graph.deformations.items() if id in state.strategies]
+    for deformation in moving:
+        deformation.begin_step(before, state.generator)
     watch.lap("sample")
     assert graph.recording is not None
     drawn = render_frame(graph, graph.recording, view.frame, settings, config.backend)
@@ -147,6 +150,8 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     state.note_error(float(squared))
     _observe(state, drawn.info, view)
     state.optimizer.step(before)
+    for deformation in moving:
+        deformation.end_step()
     watch.lap("optimizer")
     for node in graph.trained_nodes:
         rate = state.optimizer.rate(f"{node.id}/means", before)
@@ -190,7 +195,7 @@ def _views(split: Split, frames: tuple, spec: SceneSpec, config: TrainConfig) ->
         split.log,
         frames,
         split.recording(),
-        mask_moving=spec.mask_moving,
+        mask_moving=config.masks_moving(spec.mask_moving),
         dilation_px=config.mask_dilation_px,
         largest_gap_us=round(1000 * config.initial.largest_gap_ms),
         limit_bytes=config.picture_memory_mib * 2**20,
@@ -215,6 +220,7 @@ def _row(state: TrainState, loss: float, watch: Stopwatch) -> dict[str, float | 
         "loss": loss,
         "psnr": state.psnr,
         "gaussians": len(state.graph),
+        **({"dynamic": state.graph.dynamic_gaussians} if state.graph.deformations else {}),
         "peak_memory_bytes": peak_memory_bytes(),
         **{f"ms_{stage}": round(1000 * seconds, 3) for stage, seconds in watch.means().items()},
     }

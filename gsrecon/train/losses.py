@@ -11,6 +11,8 @@ from gsrecon.gaussians.density_mcmc import MCMCDensity
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.ops.metrics import ssim
 from gsrecon.ops.settings import Rasterized
+from gsrecon.scene.actors import RigidActors
+from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.train.config import LossWeights
 from gsrecon.train.views import View
@@ -59,6 +61,18 @@ def needle_loss(gaussians: Gaussians) -> Float[Tensor, ""]:
     return (longest - middle - math.log(_NEEDLE_RATIO)).clamp_min(0).mean()
 
 
+def stillness(deformation: Deformation, weights: LossWeights, id: str) -> dict[str, Float[Tensor, ""]]:
+    """What keeps the static world static: states and motions, where the networks ran."""
+    done, count = deformation.latest, len(deformation.state)
+    if done is None:
+        return {}
+    parts = {f"state/{id}": weights.state * done.state.sum() / count}
+    if done.motion is not None and weights.motion > 0:
+        moved = (done.gate[:, None] * done.motion[:, :3]).abs().sum()
+        parts[f"motion/{id}"] = weights.motion * moved / count
+    return parts
+
+
 def regularisers(
     graph: SceneGraph, drawn: Rasterized, view: View, weights: LossWeights, density: DensityConfig
 ) -> dict[str, Float[Tensor, ""]]:
@@ -71,7 +85,13 @@ def regularisers(
         parts["appearance"] = weights.appearance * graph.appearance.penalty()
     if graph.camera_refinement is not None and weights.camera_refinement > 0:
         parts["camera_refinement"] = weights.camera_refinement * graph.camera_refinement.penalty()
+    deformations = graph.deformations
     for node in graph.trained_nodes:
+        if node.id in deformations:
+            parts |= stillness(deformations[node.id], weights, node.id)
+        if isinstance(node, RigidActors):
+            parts[f"trajectories/{node.id}"] = weights.trajectories * node.trajectories.roughness()
+            parts[f"outside/{node.id}"] = weights.outside * node.outside()
         if weights.needle > 0:
             parts[f"needle/{node.id}"] = weights.needle * needle_loss(node.gaussians)
         if isinstance(density, MCMCDensity):

@@ -1,20 +1,22 @@
 """Everything that changes while a run goes on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from gsrecon.gaussians.density import DensityStrategy, start_strategy
+from gsrecon.gaussians.density import DensityConfig, DensityStrategy, start_strategy
 from gsrecon.gaussians.order import morton_order
 from gsrecon.gaussians.resample import Resample
+from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import GaussianNode
 from gsrecon.scene.sky import Sky
 from gsrecon.train.config import Rate, TrainConfig
+from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
 from gsrecon.train.optim import Optimizer
 from gsrecon.train.sampler import Sampler
 
@@ -46,7 +48,9 @@ class TrainState:
         """The state before the first step."""
         parameters = graph.parameters()
         rates = {name: _rate(graph, name, config) for name in parameters}
-        strategies = {node.id: start_strategy(config.density, node.gaussians) for node in graph.trained_nodes}
+        strategies = {
+            node.id: start_strategy(_density(node, config), node.gaussians) for node in graph.trained_nodes
+        }
         return TrainState(graph, Optimizer(parameters, rates), strategies, Sampler(pictures), generator)
 
     @property
@@ -94,6 +98,15 @@ class TrainState:
             )
 
 
+def _density(node: GaussianNode, config: TrainConfig) -> DensityConfig:
+    """Objects have a cap of their own."""
+    if isinstance(node, RigidActors) and isinstance(
+        config.dynamics, ActorDynamics | ActorAndDeformationDynamics
+    ):
+        return replace(config.density, cap=config.dynamics.actors.cap)
+    return config.density
+
+
 def _rate(graph: SceneGraph, name: str, config: TrainConfig) -> Rate:
     """Learning rate of a parameter, by its node's kind and its own name."""
     node_id, _, parameter = name.rpartition("/")
@@ -105,4 +118,6 @@ def _rate(graph: SceneGraph, name: str, config: TrainConfig) -> Rate:
     if isinstance(node, CameraRefinement):
         rotates = parameter.endswith("rotations")
         return config.rates.camera_rotations if rotates else config.rates.camera_translations
+    if "." in parameter:
+        return config.rates.networks
     return getattr(config.rates, parameter)

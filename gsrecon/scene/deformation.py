@@ -1,0 +1,371 @@
+"""EGSRAL's dynamics in our form: a field that moves, turns, stretches and fades the Gaussians that move.
+
+Each Gaussian has a state d (0 static .. 1 dynamic). With frequency encodings e, of positions and times scaled
+to the extent of what is deformed:
+
+    deformation net  (e(x), d, e(t)) -> dx, dr, ds
+    DEM              (e(x), d, e(t)) -> a_p, a_s         scales the deformation, modulates the opacity
+    OEM              (x, r, s, o)    -> o_o              the canonical opacity, corrected; free of time
+    g = clamp((d - tau) / (1 - tau), 0, 1)
+    x' = x + g a_p dx    r' = r + g a_p dr    log s' = log s + g a_p ds    o' = o_o (1 + g (a_s - 1))
+
+The data flow is that of EGSRAL (AAAI 2025), whose exact layers were never published: this is our form of it.
+Deformation net and DEM are two heads of one trunk. The OEM's correction is a residual of the log-odds and is
+multiplied by g too, so that a static Gaussian needs no network at all. All heads start at zero: the identity.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.splats import Splats
+from gsrecon.scene.deformation_schedule import DeformationSchedule, Phase
+from gsrecon.scene.encoding import encode, octaves_down_to
+from gsrecon.scene.perceptron import head, hidden, new_head, new_hidden
+
+_TRUNK, _MOTION, _ENHANCEMENT = "trunk", "deformation", "dem"
+_OPACITY_TRUNK, _OPACITY = "oem.trunk", "oem.head"
+_CODES, _CODE_SIZE = "codes.table", 8
+_STATE_OCTAVES = 1
+
+
+@dataclass(frozen=True)
+class DeformationConfig:
+    """Networks and limits of a deformation."""
+
+    layers: int = 4
+    """Hidden layers of the trunk; the paper's has 8."""
+    width: int = 128
+    """Width of the trunk; the paper's is 256."""
+    motion: bool = True
+    """Deformation net: move, turn and stretch."""
+    enhancement: bool = True
+    """DEM: scale the deformation and modulate the opacity over time."""
+    opacity_enhancement: bool = True
+    """OEM: correct the canonical opacity of what moves."""
+    threshold: float = 0.1
+    """tau: the networks run on Gaussians whose state is above this."""
+    first_state: float = 0.1
+    """State of every Gaussian at first, unless more is known."""
+    largest_share: float = 0.15
+    """At most this share of the Gaussians is dynamic after the discovery; the highest states win."""
+    shortest_period_m: float = 4.0
+    """Period of the highest frequency of positions [m]."""
+    shortest_period_s: float = 1.0
+    """Period of the highest frequency of times [s]."""
+    largest_motion_m: float = 3.0
+    """Bound on each coordinate of dx, approached smoothly [m]."""
+    schedule: DeformationSchedule = field(default_factory=DeformationSchedule)
+    """When the networks run on more than what is dynamic."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("threshold", "first_state"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected 0 to below 1, got {getattr(self, name)}")
+        if not 0 < self.largest_share <= 1:
+            raise ValueError(f"largest_share: expected above 0 and at most 1, got {self.largest_share}")
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What positions and times are scaled by before they are encoded."""
+
+    centre: tuple[float, float, float]
+    """Becomes the origin [m]."""
+    half_size_m: float
+    """Becomes 1 [m]."""
+    start_s: float
+    stop_s: float
+    """Time from the start of the log that becomes -1, and 1 [s]."""
+    interval_s: float
+    """Time between two pictures of one camera [s]."""
+
+    @staticmethod
+    def around(points: Float[Tensor, "N 3"], times_s: list[float], interval_s: float) -> "Extent":
+        """The middle and the half size of where most of the points are, and the span of the times."""
+        at_most = points[:: max(1, len(points) // 100_000)].double()
+        low, high = at_most.quantile(0.02, dim=0), at_most.quantile(0.98, dim=0)
+        x, y, z = (0.5 * (low + high)).tolist()
+        half = max(1.0, float((high - low).amax()) / 2)
+        start, stop = min(times_s), max(times_s)
+        return Extent((x, y, z), half, start, max(stop, start + 1e-3), interval_s)
+
+
+@dataclass
+class Deformed:
+    """What the networks did in the latest call, for the loss."""
+
+    state: Float[Tensor, " M"]
+    gate: Float[Tensor, " M"]
+    motion: Float[Tensor, "M 10"] | None
+    """a_p (dx [m], dr, ds)."""
+
+
+class Deformation:
+    """State of each Gaussian and the networks. A part of a node, not a node."""
+
+    def __init__(
+        self,
+        config: DeformationConfig,
+        extent: Extent,
+        state: Float[Tensor, " N"],
+        networks: dict[str, Tensor],
+    ) -> None:
+        self.config = config
+        self.extent = extent
+        self.state = state
+        """d of each Gaussian, kept within 0 and 1."""
+        self.networks = networks
+        """Weights and biases by name."""
+        self.phase = Phase()
+        """Changes in training only."""
+        self.generator: torch.Generator | None = None
+        self.latest: Deformed | None = None
+        """Of the latest call with gradients."""
+
+    @staticmethod
+    def start(
+        config: DeformationConfig,
+        extent: Extent,
+        state: Float[Tensor, " N"],
+        generator: torch.Generator,
+        objects: int = 0,
+    ) -> "Deformation":
+        """The identity, ready to be fitted.
+
+        Args:
+            config: Networks and limits.
+            extent: What positions and times are scaled by.
+            state: First states.
+            generator: For the first weights.
+            objects: How many objects the networks tell apart, by a code each; 0 where there is one world.
+        """
+        space, time = _octaves(config, extent)
+        inputs = 3 * (1 + 2 * space) + (1 + 2 * _STATE_OCTAVES) + (1 + 2 * time)
+        inputs += _CODE_SIZE if objects else 0
+        networks = new_hidden(_TRUNK, inputs, config.layers, config.width, generator)
+        if objects:
+            networks[_CODES] = 0.1 * torch.randn(objects, _CODE_SIZE, generator=generator)
+        if config.motion:
+            networks |= new_head(_MOTION, config.width, 10)
+        if config.enhancement:
+            networks |= new_head(_ENHANCEMENT, config.width, 2)
+        if config.opacity_enhancement:
+            inputs = 3 * (1 + 2 * space) + 4 + 3 + 1
+            networks |= new_hidden(_OPACITY_TRUNK, inputs, 2, config.width // 2, generator)
+            networks |= new_head(_OPACITY, config.width // 2, 1)
+        return Deformation(config, extent, state, networks)
+
+    def begin_step(self, progress: float, generator: torch.Generator) -> None:
+        """Enters the phase of a fraction of the run."""
+        self.phase = self.config.schedule.at(progress, self.extent.interval_s)
+        self.generator = generator
+        if progress >= self.config.schedule.discovery:
+            self._limit_share()
+
+    def end_step(self) -> None:
+        """Leaves training, and brings the states back between 0 and 1."""
+        self.phase, self.generator, self.latest = Phase(), None, None
+        with torch.no_grad():
+            self.state.clamp_(0.0, 1.0)
+
+    @property
+    def dynamic(self) -> Bool[Tensor, " N"]:
+        """Gaussians on which the networks run outside training."""
+        return self.state.detach() > self.config.threshold
+
+    def apply(
+        self,
+        gaussians: Gaussians,
+        splats: Splats,
+        time_s: float,
+        candidates: Bool[Tensor, " N"] | None = None,
+        objects: Int64[Tensor, " N"] | None = None,
+    ) -> Splats:
+        """The splats at a time.
+
+        Args:
+            gaussians: The canonical Gaussians.
+            splats: The same, activated.
+            time_s: From the start of the log [s].
+            candidates: Others stay as they are: nobody sees them, or they never move.
+            objects: Which object each Gaussian belongs to, where there are objects.
+        """
+        if not self.phase.active:
+            return splats
+        rows, threshold = self._rows(candidates)
+        if len(rows) == 0:
+            return splats
+        motion, opacity = self._run(gaussians, rows, threshold, time_s, objects)
+        opacities = add_rows(splats.opacities, rows, opacity - splats.opacities[rows])
+        if motion is None:
+            return replace(splats, opacities=opacities)
+        scales = gaussians.log_scales[rows].exp()
+        return replace(
+            splats,
+            means=add_rows(splats.means, rows, motion[:, :3]),
+            quats=add_rows(splats.quats, rows, motion[:, 3:7]),
+            scales=add_rows(splats.scales, rows, scales * motion[:, 7:].exp() - scales),
+            opacities=opacities,
+        )
+
+    def reach(self) -> float:
+        """No centre moves farther than this [m]."""
+        if not self.config.motion:
+            return 0.0
+        return 3**0.5 * self.config.largest_motion_m * (2.0 if self.config.enhancement else 1.0)
+
+    def resample(self, change: Resample) -> None:
+        """Children inherit the state."""
+        self.state = change.parameter("state", self.state).requires_grad_(self.state.requires_grad)
+
+    def named(self) -> dict[str, Tensor]:
+        """State and networks by name."""
+        return {"state": self.state, **self.networks}
+
+    def settings(self) -> dict[str, Any]:
+        """Everything else, as JSON values."""
+        return {"config": asdict(self.config), "extent": asdict(self.extent)}
+
+    @staticmethod
+    def restored(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Deformation":
+        """From what was stored; tensors of other names are left alone."""
+        config = _config_from(settings["config"])
+        extent = Extent(**{**settings["extent"], "centre": tuple(settings["extent"]["centre"])})
+        names = (_TRUNK, _MOTION, _ENHANCEMENT, "oem", "codes")
+        networks = {name: t for name, t in tensors.items() if name.split(".")[0] in names}
+        return Deformation(config, extent, tensors["state"], networks)
+
+    def _limit_share(self) -> None:
+        """Makes the weakest dynamic Gaussians static where there are more than the largest share."""
+        most = int(self.config.largest_share * len(self.state))
+        with torch.no_grad():
+            dynamic = self.dynamic
+            if int(dynamic.sum()) > most:
+                limit = self.state.topk(most + 1).values[-1]
+                self.state[dynamic & (self.state <= limit)] = self.config.threshold
+
+    def _rows(self, candidates: Bool[Tensor, " N"] | None) -> tuple[Int64[Tensor, " M"], Tensor]:
+        """Rows the networks run on, and the threshold of each: 0 for the sampled ones."""
+        with torch.no_grad():
+            running = self.dynamic if candidates is None else self.dynamic & candidates
+            share = self.phase.sampled_share
+            if share == 0.0:
+                rows = running.nonzero()[:, 0]
+                return rows, self.state.new_full((len(rows),), self.config.threshold)
+            others = ~self.dynamic if candidates is None else ~self.dynamic & candidates
+            others = others.nonzero()[:, 0]
+            drawn = torch.rand(len(others), generator=self.generator) < share
+            sampled = torch.zeros_like(running)
+            sampled[others[drawn]] = True
+            rows = (running | sampled).nonzero()[:, 0]
+            return rows, torch.where(sampled[rows], 0.0, self.config.threshold)
+
+    def _run(
+        self,
+        gaussians: Gaussians,
+        rows: Int64[Tensor, " M"],
+        threshold: Float[Tensor, " M"],
+        time_s: float,
+        objects: Int64[Tensor, " N"] | None,
+    ) -> tuple[Float[Tensor, "M 10"] | None, Float[Tensor, " M"]]:
+        """The gated motion g a_p (dx, dr, ds) of some rows, and their opacities."""
+        config = self.config
+        state = self.state[rows]
+        gate = gate_of(state, threshold)
+        space, time = _octaves(config, self.extent)
+        # Networks look a place up; where a Gaussian lies is fitted by its own gradient, not through them.
+        place = encode(self._scaled(gaussians.means[rows].detach()), space)
+        moment = encode(self._scaled_time(time_s), time).expand(len(rows), -1)
+        told = [place, encode(state.detach()[:, None], _STATE_OCTAVES), moment]
+        if objects is not None:
+            told.append(self.networks[_CODES][objects[rows]])
+        features = hidden(_TRUNK, self.networks, torch.cat(told, dim=1))
+        motion = self._motion(features)
+        opacity = self._canonical_opacity(gaussians, rows, place, gate)
+        if config.enhancement:
+            enhancement = 2 * head(_ENHANCEMENT, self.networks, features).sigmoid()
+            motion = None if motion is None else enhancement[:, :1] * motion
+            opacity = (opacity * (1 + gate * (enhancement[:, 1] - 1))).clamp(max=1.0)
+        self.latest = Deformed(state, gate, motion)
+        return None if motion is None else gate[:, None] * motion, opacity
+
+    def _motion(self, features: Float[Tensor, "M W"]) -> Float[Tensor, "M 10"] | None:
+        """The motion dx [m], dr, ds."""
+        if not self.config.motion:
+            return None
+        motion = head(_MOTION, self.networks, features)
+        limit = self.config.largest_motion_m
+        # The values themselves near zero, never beyond the limit.
+        return torch.cat([limit * (motion[:, :3] / limit).tanh(), motion[:, 3:]], dim=1)
+
+    def _canonical_opacity(
+        self, gaussians: Gaussians, rows: Int64[Tensor, " M"], place: Tensor, gate: Float[Tensor, " M"]
+    ) -> Float[Tensor, " M"]:
+        """o_o."""
+        logits = gaussians.logit_opacities[rows]
+        if not self.config.opacity_enhancement:
+            return logits.sigmoid()
+        shape = [gaussians.quats[rows], gaussians.log_scales[rows], logits[:, None]]
+        canonical = torch.cat([place, *(part.detach() for part in shape)], dim=1)
+        residual = head(_OPACITY, self.networks, hidden(_OPACITY_TRUNK, self.networks, canonical))
+        return (logits + gate * residual[:, 0]).sigmoid()
+
+    def _scaled(self, points: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
+        return (points - points.new_tensor(self.extent.centre)) / self.extent.half_size_m
+
+    def _scaled_time(self, time_s: float) -> Float[Tensor, "1 1"]:
+        if self.phase.time_noise_s > 0:
+            time_s += self.phase.time_noise_s * float(torch.randn(1, generator=self.generator))
+        start, stop = self.extent.start_s, self.extent.stop_s
+        return self.state.new_tensor([[2 * (time_s - start) / (stop - start) - 1]])
+
+
+def gate_of(state: Float[Tensor, " M"], threshold: Float[Tensor, " M"] | float) -> Float[Tensor, " M"]:
+    """The gate g = clamp((d - tau) / (1 - tau), 0, 1), without a jump at the threshold."""
+    return ((state - threshold) / (1 - threshold)).clamp(0.0, 1.0)
+
+
+def add_rows(base: Tensor, rows: Int64[Tensor, " M"], change: Tensor) -> Tensor:
+    """A copy of the base in which `change` is added to some rows, each named once."""
+    added = _AddRows.apply(base, rows, change)
+    assert isinstance(added, Tensor)
+    return added
+
+
+class _AddRows(torch.autograd.Function):
+    """index_add without its loop over rows, and without a copy on the way back."""
+
+    @staticmethod
+    def forward(ctx, base: Tensor, rows: Tensor, change: Tensor) -> Tensor:
+        ctx.save_for_backward(rows)
+        added = base.clone()
+        added[rows] += change
+        return added
+
+    @staticmethod
+    def backward(ctx, v_added: Tensor) -> tuple[Tensor, None, Tensor]:  # pyright: ignore
+        (rows,) = ctx.saved_tensors
+        return v_added, None, v_added[rows]
+
+
+def _octaves(config: DeformationConfig, extent: Extent) -> tuple[int, int]:
+    space = octaves_down_to(config.shortest_period_m, extent.half_size_m)
+    time = octaves_down_to(config.shortest_period_s, 0.5 * (extent.stop_s - extent.start_s))
+    return space, time
+
+
+def _config_from(stored: Mapping[str, Any]) -> DeformationConfig:
+    from gsrecon.gaussians.schedule import Rounds
+
+    schedule = {**stored["schedule"], "revivals": Rounds(**stored["schedule"]["revivals"])}
+    return DeformationConfig(**{**stored, "schedule": DeformationSchedule(**schedule)})

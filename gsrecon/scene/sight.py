@@ -1,0 +1,47 @@
+"""Which places a camera may see, cheaply and on the safe side."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gsrecon.geometry.camera import Cameras
+
+
+def may_be_seen(
+    points_in_world: Float[Tensor, "N 3"], reach: Float[Tensor, " N"] | float, cameras: Cameras
+) -> Bool[Tensor, " N"]:
+    """False only where no camera sees any point within `reach` [m] of the place.
+
+    Pinhole cameras look through four planes; of other lenses nothing is known here, and all may be seen.
+    """
+    seen = torch.zeros(len(points_in_world), dtype=torch.bool, device=points_in_world.device)
+    with torch.no_grad():
+        for camera in range(len(cameras)):
+            if cameras.model != "pinhole":
+                return torch.ones_like(seen)
+            view = cameras.viewmats[camera].to(points_in_world)
+            planes = _side_planes(cameras, camera).to(points_in_world)
+            # Planes go through the camera's centre: turned into world, their offset is that of the centre.
+            normals, offsets = planes @ view[:3, :3], planes @ view[:3, 3]
+            inside = points_in_world @ normals.T + offsets
+            seen |= (inside.amin(dim=1) + reach) > 0
+    return seen
+
+
+def _side_planes(cameras: Cameras, camera: int) -> Float[Tensor, "5 3"]:
+    """Unit normals, inwards, of the planes left, right, above, below and behind, in camera axes.
+
+    A pixel x = fx X / Z + cx is right of the left edge where fx X + cx Z > 0, and so on.
+    """
+    K = cameras.Ks[camera].detach()
+    fx, fy, cx, cy, skew = (float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], K[0, 1]))
+    planes = torch.tensor(
+        [
+            [fx, skew, cx],
+            [-fx, -skew, cameras.width - cx],
+            [0.0, fy, cy],
+            [0.0, -fy, cameras.height - cy],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    return torch.nn.functional.normalize(planes, dim=1)

@@ -1,0 +1,185 @@
+"""Where many objects are at any time: keyed poses, interpolated on SE(3), and corrections of them."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64
+from torch import Tensor
+
+from gsrecon.geometry.rigid import interpolate, se3_exp
+
+_NOWHERE_M = 1e7
+"""Objects that are not there for one of several cameras lie this far below."""
+
+
+class Trajectories:
+    """World_from_actor(t) = keys(t) exp(correction(t)) of K objects, packed one after the other.
+
+    Keys are interpolated with the rotation on the shortest arc and the translation on the line; beyond the
+    ends the last motion goes on. Corrections are tangent vectors in the object's axes, piecewise linear
+    between knots that lie wider apart than the keys, so that a time without a picture takes those of its
+    neighbours.
+    """
+
+    def __init__(
+        self,
+        key_counts: Int64[Tensor, " K"],
+        key_times_s: Float64[Tensor, " S"],
+        key_poses: Float64[Tensor, "S 4 4"],
+        knot_counts: Int64[Tensor, " K"],
+        knot_times_s: Float64[Tensor, " R"],
+        spans_s: Float64[Tensor, "K 2"],
+    ) -> None:
+        self.key_counts = key_counts
+        self.key_times_s = key_times_s
+        """Of each object ascending, object by object [s]."""
+        self.key_poses = key_poses
+        """`world_from_actor` as annotated."""
+        self.knot_counts = knot_counts
+        self.knot_times_s = knot_times_s
+        self.spans_s = spans_s
+        """From when to when each object is there [s]."""
+        self.translations: Float[Tensor, "R 3"] = torch.zeros(len(knot_times_s), 3)
+        """Corrections along the object's axes [m]."""
+        self.rotations: Float[Tensor, "R 3"] = torch.zeros(len(knot_times_s), 3)
+        """Corrections about the object's axes [rad]."""
+
+    @staticmethod
+    def start(
+        times_s: Sequence[Float64[Tensor, " T"]],
+        world_from_actor: Sequence[Float64[Tensor, "T 4 4"]],
+        spans_s: Sequence[tuple[float, float]],
+        knot_interval_s: float,
+    ) -> "Trajectories":
+        """Trajectories as annotated, without corrections.
+
+        Args:
+            times_s: Key times of each object, strictly ascending [s].
+            world_from_actor: Poses at them.
+            spans_s: From when to when each object is there [s].
+            knot_interval_s: Corrections have knots about this far apart [s].
+
+        Raises:
+            ValueError: An object has no key, or its keys do not ascend.
+        """
+        for number, times in enumerate(times_s):
+            if len(times) == 0 or bool((times.diff() <= 0).any()):
+                raise ValueError(
+                    f"times_s: expected at least one time in ascending order, got {times.tolist()} for "
+                    f"object {number}"
+                )
+        knots = [_knots(times, knot_interval_s) for times in times_s]
+        return Trajectories(
+            key_counts=torch.tensor([len(times) for times in times_s]),
+            key_times_s=torch.cat([times.double() for times in times_s]),
+            key_poses=torch.cat([poses.double() for poses in world_from_actor]),
+            knot_counts=torch.tensor([len(times) for times in knots]),
+            knot_times_s=torch.cat(knots),
+            spans_s=torch.tensor(spans_s, dtype=torch.float64).reshape(-1, 2),
+        )
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.key_counts)
+
+    def present(self, times_s: Float[Tensor, " C"]) -> Bool[Tensor, "C K"]:
+        """Which objects are there at each time."""
+        times = times_s.double()[:, None]
+        return (times >= self.spans_s[:, 0]) & (times <= self.spans_s[:, 1])
+
+    def at(self, times_s: Float[Tensor, " C"]) -> Float64[Tensor, "C K 4 4"]:
+        """Poses at each time, differentiable in the corrections; far below all where an object is not."""
+        poses = torch.stack([self._at(float(time)) for time in times_s])
+        gone = ~self.present(times_s)
+        if not bool(gone.any()):
+            return poses
+        nowhere = torch.eye(4, dtype=torch.float64)
+        nowhere[2, 3] = -_NOWHERE_M
+        return torch.where(gone[:, :, None, None], nowhere, poses)
+
+    def roughness(self) -> Float[Tensor, ""]:
+        """Mean square of how fast corrections change, in decimetres and 0.01 rad a second.
+
+        A tenth of the mean square of the corrections themselves is added.
+        """
+        inner = _inner(self.knot_counts)
+        steps = (self.knot_times_s[inner + 1] - self.knot_times_s[inner]).float()[:, None]
+        total = self.translations.new_zeros(())
+        for values, unit in ((self.translations, 10.0), (self.rotations, 100.0)):
+            change = unit * (values[inner + 1] - values[inner]) / steps
+            total = total + (change.square().sum() + 0.1 * (unit * values).square().sum()) / len(values)
+        return total
+
+    def parameters(self) -> dict[str, Tensor]:
+        """The corrections."""
+        return {"actor_translations": self.translations, "actor_rotations": self.rotations}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Corrections, keys, knots and spans."""
+        return {
+            **self.parameters(),
+            "key_counts": self.key_counts,
+            "key_times_s": self.key_times_s,
+            "key_poses": self.key_poses,
+            "knot_counts": self.knot_counts,
+            "knot_times_s": self.knot_times_s,
+            "spans_s": self.spans_s,
+        }
+
+    @staticmethod
+    def restored(tensors: Mapping[str, Tensor]) -> "Trajectories":
+        """From what `tensors` gave."""
+        names = ("key_counts", "key_times_s", "key_poses", "knot_counts", "knot_times_s", "spans_s")
+        again = Trajectories(**{name: tensors[name] for name in names})
+        again.translations = tensors["actor_translations"]
+        again.rotations = tensors["actor_rotations"]
+        return again
+
+    def _at(self, time_s: float) -> Float64[Tensor, "K 4 4"]:
+        with torch.no_grad():
+            before, after, share = _located(self.key_counts, self.key_times_s, time_s, beyond=True)
+            keyed = interpolate(self.key_poses[before], self.key_poses[after], share)
+        before, after, share = _located(self.knot_counts, self.knot_times_s, time_s, beyond=False)
+        values = torch.cat([self.translations, self.rotations], dim=1)
+        correction = torch.lerp(values[before].double(), values[after].double(), share[:, None])
+        return keyed @ se3_exp(correction)
+
+
+def _knots(times_s: Float64[Tensor, " T"], interval_s: float) -> Float64[Tensor, " R"]:
+    """Evenly spread over the keys' span, about the interval apart, never more than there are keys."""
+    span = float(times_s[-1] - times_s[0])
+    count = min(len(times_s), round(span / interval_s) + 1)
+    if count < 2:
+        return 0.5 * (times_s[:1] + times_s[-1:]).double()
+    return torch.linspace(float(times_s[0]), float(times_s[-1]), count, dtype=torch.float64)
+
+
+def _located(
+    counts: Int64[Tensor, " K"], times_s: Float64[Tensor, " S"], time_s: float, beyond: bool
+) -> tuple[Int64[Tensor, " K"], Int64[Tensor, " K"], Float64[Tensor, " K"]]:
+    """Of each object the entries around a time and the share of the way between; one entry is both.
+
+    Args:
+        counts: Entries of each object.
+        times_s: Their times.
+        time_s: The time.
+        beyond: Shares below 0 and above 1 outside the entries; otherwise the ends are held.
+    """
+    first = counts.cumsum(0) - counts
+    last = first + counts - 1
+    owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    earlier = torch.zeros(len(counts), dtype=torch.int64).index_add(0, owner, (times_s <= time_s).long())
+    before = (first + earlier - 1).clamp(first, (last - 1).clamp(first))
+    after = (before + 1).clamp(max=last)
+    step = times_s[after] - times_s[before]
+    share = (time_s - times_s[before]) / torch.where(step > 0, step, 1.0)
+    share = torch.where(step > 0, share, 0.0)
+    return before, after, share if beyond else share.clamp(0.0, 1.0)
+
+
+def _inner(counts: Int64[Tensor, " K"]) -> Int64[Tensor, " I"]:
+    """Entries that have another one of the same object behind them."""
+    last = counts.cumsum(0) - 1
+    entries = torch.ones(int(counts.sum()), dtype=torch.bool)
+    entries[last] = False
+    return entries.nonzero()[:, 0]

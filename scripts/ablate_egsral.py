@@ -1,0 +1,143 @@
+"""What each part of the dynamics gives: `python scripts/ablate_egsral.py toy --steps 4000`.
+
+Trains the same drive for the same number of steps without dynamics, with the deformation net, with DEM and
+with OEM on top, and by boxes where the drive has tracks. Prints a table: PSNR of held-out pictures over all
+pixels, over moving objects (the recording's mask, or rectangles) and over the rest, the share of Gaussians the
+networks run on, and the time of a step.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from gsrecon.data.log import DrivingLog
+from gsrecon.data.rectangles import with_rectangles
+from gsrecon.data.spec import SceneSpec, find_spec, open_drive
+from gsrecon.evaluation.evaluate import evaluate
+from gsrecon.evaluation.scores import Summary
+from gsrecon.scene.bundle import load_scene
+from gsrecon.scene.deformation import DeformationConfig
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.dynamics import (
+    ActorAndDeformationDynamics,
+    ActorDynamics,
+    DeformationDynamics,
+    DynamicsConfig,
+    NoDynamics,
+)
+from gsrecon.train.loop import train
+
+_PLAIN = DeformationConfig(enhancement=False, opacity_enhancement=False)
+VARIANTS: Mapping[str, DynamicsConfig] = {
+    "static only": NoDynamics(),
+    "+ deformation": DeformationDynamics(_PLAIN),
+    "+ DEM": DeformationDynamics(replace(_PLAIN, enhancement=True)),
+    "+ OEM": DeformationDynamics(replace(_PLAIN, enhancement=True, opacity_enhancement=True)),
+}
+WITH_BOXES: Mapping[str, DynamicsConfig] = {
+    "actors": ActorDynamics(),
+    "actors + deformation": ActorAndDeformationDynamics(),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one variant reached."""
+
+    name: str
+    summary: Summary
+    dynamic_share: float
+    """Gaussians the networks run on, of all."""
+    gaussians: int
+    step_ms: float
+    """Mean over the run [ms]."""
+    last_step_ms: float
+    """Mean over the last tenth, when the discovery is over [ms]."""
+
+
+def main() -> None:
+    """The command line."""
+    options = _options()
+    spec = find_spec(options.drive)
+    if options.toy:
+        spec = replace(spec, toy={**spec.toy, **json.loads(options.toy)})
+    log, spec = open_drive(spec, options.data)
+    if options.rectangles is not None:
+        log = with_rectangles(log, options.rectangles)
+    variants = {**VARIANTS, **(WITH_BOXES if log.tracks else {})}
+    if options.only:
+        variants = {name: variants[name] for name in options.only}
+    config = TrainConfig(steps=options.steps, mask_moving=False, evaluations=0, checkpoints=1)
+    if options.cap is not None:
+        config = replace(
+            config,
+            density=replace(config.density, cap=options.cap),
+            initial=replace(config.initial, lidar=round(0.6 * options.cap), beyond_lidar=options.cap // 10),
+        )
+    print(heading())
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, dynamics in variants.items():
+            folder = (options.run or Path(scratch)) / name.replace(" ", "").replace("+", "with-")
+            print(line(measure(name, log, spec, replace(config, dynamics=dynamics), folder)), flush=True)
+
+
+def measure(name: str, log: DrivingLog, spec: SceneSpec, config: TrainConfig, folder: Path) -> Row:
+    """Trains one variant and scores it."""
+    result = train(log, spec, config, folder)
+    scene = load_scene(result.scene_dir)
+    rows = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
+    steps = np.array([[row["step"], row["seconds"]] for row in rows if "seconds" in row])
+    late = steps[steps[:, 0] >= 0.9 * steps[-1, 0]]
+    span = late[-1] - late[0]
+    return Row(
+        name=name,
+        summary=evaluate(scene, log).summary,
+        dynamic_share=scene.dynamic_gaussians / len(scene),
+        gaussians=len(scene),
+        step_ms=1000 * result.seconds / result.steps,
+        last_step_ms=1000 * span[1] / max(span[0], 1),
+    )
+
+
+def heading() -> str:
+    """The first two lines of the table."""
+    names = ("", "all [dB]", "moving [dB]", "static [dB]", "dynamic", "Gaussians", "ms a step", "at the end")
+    return "| " + " | ".join(names) + " |\n|---" + "|---:" * (len(names) - 1) + "|"
+
+
+def line(row: Row) -> str:
+    """One variant of the table."""
+    s = row.summary
+    cells = [
+        row.name,
+        *("-" if value is None else f"{value:.2f}" for value in (s.psnr, s.psnr_moving, s.psnr_static)),
+        f"{100 * row.dynamic_share:.1f} %",
+        f"{row.gaussians:,}",
+        f"{row.step_ms:.0f}",
+        f"{row.last_step_ms:.0f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("drive", help="scene spec or drive, as for gsrecon train")
+    parser.add_argument("--data", type=Path, help="the recording's folder, for specs that leave it open")
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--cap", type=int, help="most Gaussians; the training's own limit when left out")
+    parser.add_argument("--only", nargs="*", help=f"some of: {', '.join([*VARIANTS, *WITH_BOXES])}")
+    parser.add_argument("--rectangles", type=Path, help="TOML file that marks what moves in some pictures")
+    parser.add_argument("--toy", help="JSON settings of the toy drive that differ from its spec's")
+    parser.add_argument("--run", type=Path, help="where runs are kept; a temporary folder when left out")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
