@@ -2,8 +2,8 @@
 
 Trains the same drive for the same number of steps without dynamics, with the deformation net, with DEM and
 with OEM on top, and by boxes where the drive has tracks. Prints a table: PSNR of held-out pictures over all
-pixels, over moving objects (the recording's mask, or rectangles) and over the rest, the share of Gaussians the
-networks run on, and the time of a step.
+pixels, over moving objects (the recording's mask, or rectangles) and over the rest, the share of Gaussians on
+which networks run, and the time of a step.
 """
 
 import argparse
