@@ -35,9 +35,10 @@ def check(
     """Looks for what would spoil a reconstruction.
 
     Missing, truncated and wrongly sized pictures, masks and sweeps, NaN in lidar, gaps in time, poses and
-    boxes that are no rigid motions or jump, frames that see nothing in common, and calibration that disagrees with the
-    pictures: epipolar errors between neighbouring frames and between cameras, errors of the lidar's depth,
-    and whether a turned camera or another focal length would explain the pictures clearly better.
+    boxes that are no rigid motions or jump, frames that see nothing in common, and calibration that
+    disagrees with the pictures: epipolar errors between neighbouring frames and between cameras, errors of
+    the lidar's depth, and whether a turned camera or another focal length would explain the pictures clearly
+    better.
 
     Without lidar the focal length is judged by epipolar lines only, which a straight drive hardly constrains;
     a roll that all cameras share is not seen either.
