@@ -18,6 +18,7 @@ from gsrecon.data.pictures import (
 )
 from gsrecon.data.points import read_points
 from gsrecon.data.projection import project
+from gsrecon.data.sparse_points import SparsePoints
 from gsrecon.data.trajectory import poses_at
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.camera import CameraModel
@@ -120,6 +121,8 @@ class DrivingLog:
     convention: str
     """One sentence: the source's frames, pixel centres and time, and what was converted."""
     sweeps: tuple[LidarSweep, ...] = ()
+    sparse_points: SparsePoints | None = None
+    """Points found in the pictures themselves; None where the poses came without any."""
     tracks: tuple[Track, ...] = ()
     lanes: tuple[Lane, ...] = ()
     licence: str = ""
