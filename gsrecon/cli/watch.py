@@ -20,8 +20,9 @@ class Watch:
 
     def on_step(self, progress: State) -> None:
         """Moves the bar."""
+        part = f"{progress.part}  " if progress.part else ""
         said = (
-            f"step {progress.step}  {progress.psnr:.2f} dB  {progress.gaussians:,} Gaussians  "
+            f"{part}step {progress.step}  {progress.psnr:.2f} dB  {progress.gaussians:,} Gaussians  "
             f"{duration(progress.seconds)}, {duration(progress.seconds_left)} left"
         )
         if self._console.is_terminal:

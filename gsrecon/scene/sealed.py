@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,8 +43,12 @@ def write_sealed(folder: Path, files: Mapping[str, bytes]) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def read_sealed(folder: Path) -> dict[str, bytes]:
-    """All files of a sealed folder by path, checked against its manifest.
+def read_sealed(folder: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, bytes]:
+    """The files of a sealed folder by path, checked against its manifest.
+
+    Args:
+        folder: The folder.
+        wanted: Says by its path whether a file is needed; None: all are.
 
     Raises:
         CheckpointError: The folder, its manifest or a file is missing, damaged, or of another format version.
@@ -52,6 +56,8 @@ def read_sealed(folder: Path) -> dict[str, bytes]:
     stored = _read_manifest(folder)
     contents = {}
     for name, seal in stored["files"].items():
+        if wanted is not None and not wanted(name):
+            continue
         try:
             content = (folder / name).read_bytes()
         except OSError as error:

@@ -20,6 +20,8 @@ class Progress:
     gaussians: int
     loss: float
     """Of this step."""
+    part: str = ""
+    """Which group is trained, and in which round; empty where there is one group."""
 
     @property
     def seconds_left(self) -> float:

@@ -1,0 +1,213 @@
+"""Groups on disk: one sealed folder for each, read when a group is needed.
+
+groups/plan/plan.json            the cut, the recording, how the scene is drawn
+groups/shared/latest/scene/      far field, sky, constants of the cameras
+groups/000/latest/scene/         what group 0 owns: its Gaussians, and the corrections of its own pictures
+groups/001/latest/scene/         ...
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from gsrecon.errors import CheckpointError
+from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.scene.appearance import Appearance
+from gsrecon.scene.bundle import NODE_KINDS, load_scene, tensors_from_bytes
+from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups import GroupPlan, Groups
+from gsrecon.scene.node import GaussianNode, Node
+from gsrecon.scene.recording import Recording
+from gsrecon.scene.sealed import read_sealed, write_sealed
+
+FAR, BACKGROUND = "far", "background"
+"""Ids of the shared far field and of each group's own background."""
+
+SHARED_PARAMETERS = (
+    "appearance/camera_values",
+    "camera_refinement/camera_translations",
+    "camera_refinement/camera_rotations",
+)
+"""Constants of the cameras: fitted once for all groups."""
+
+_OF_PICTURES = {
+    "appearance": ("picture_values",),
+    "camera_refinement": ("rig_translations", "rig_rotations"),
+}
+"""Tables with a row for each picture or moment, by node."""
+
+
+class GroupStore:
+    """The folder of a scene that is cut into groups."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def planned(self) -> bool:
+        """Whether there is a plan in the folder."""
+        return (self.folder / "plan" / "plan.json").is_file()
+
+    @property
+    def shared(self) -> Path:
+        """Checkpoints of what all groups share."""
+        return self.folder / "shared"
+
+    def group(self, number: int) -> Path:
+        """Checkpoints of a group."""
+        return self.folder / f"{number:03d}"
+
+    def write_plan(self, plan: GroupPlan, settings: RasterizeSettings) -> None:
+        """Stores the cut.
+
+        Raises:
+            TrainingError: The disk is full or cannot be written.
+        """
+        stored = {
+            "starts_us": plan.starts_us,
+            "groups": asdict(plan.groups),
+            "recording": plan.recording.to_json(),
+            "settings": {
+                name: getattr(settings, name) for name in ("mode", "near_plane", "far_plane", "eps2d")
+            },
+        }
+        write_sealed(self.folder / "plan", {"plan.json": json.dumps(stored, indent=1).encode()})
+
+    def read_plan(self) -> tuple[GroupPlan, RasterizeSettings]:
+        """The cut, and how the scene is drawn.
+
+        Raises:
+            CheckpointError: The plan is missing, damaged, or of another version of gsrecon.
+        """
+        files = read_sealed(self.folder / "plan")
+        try:
+            stored = json.loads(files["plan.json"])
+            recording = Recording.from_json(stored["recording"])
+            plan = GroupPlan(recording, tuple(stored["starts_us"]), Groups(**stored["groups"]))
+            return plan, RasterizeSettings(**stored["settings"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise CheckpointError(
+                f"{self.folder / 'plan' / 'plan.json'}: the plan does not fit this gsrecon ({error!r}); use "
+                "the gsrecon that wrote it"
+            ) from error
+
+    def own(self, number: int) -> SceneGraph:
+        """What a group owns, as stored last.
+
+        Raises:
+            CheckpointError: The group is not there or damaged.
+        """
+        return load_scene(self.group(number) / "latest" / "scene")
+
+    def surround(self, graph: SceneGraph, number: int, plan: GroupPlan) -> None:
+        """Adds all that a group draws and does not own, frozen: halo, far field, sky, cameras' constants.
+
+        Corrections of the other groups' pictures are brought up to date.
+        """
+        shared = {node.id: node for node in _nodes(self.shared / "latest" / "scene", _is_shared)}
+        for node in shared.values():
+            if node.id in graph:
+                continue
+            graph.add(node)
+            graph.frozen.add(node.id)
+        for other in plan.neighbours(number):
+            for node in _nodes(self.group(other) / "latest" / "scene", _is_drawn):
+                if not isinstance(node, GaussianNode):
+                    continue
+                if not node.object_ids:
+                    node.resample(Resample.keep(plan.listed(number, other, node.gaussians)))
+                    if len(node.gaussians) == 0:
+                        continue
+                node.id = f"{node.id}-{other:03d}"
+                graph.add(node)
+                graph.frozen.add(node.id)
+        graph.frozen |= {name for name in SHARED_PARAMETERS if name.partition("/")[0] in graph}
+        self._correct(graph, number, plan, shared)
+
+    def corrections(self, plan: GroupPlan) -> list[Node]:
+        """Appearance and camera refinement with each picture's rows from the group that owns it."""
+        graph = SceneGraph(_nodes(self.shared / "latest" / "scene", _is_correction))
+        self._correct(graph, None, plan, {})
+        return list(graph)
+
+    def _correct(
+        self, graph: SceneGraph, number: int | None, plan: GroupPlan, shared: dict[str, Node]
+    ) -> None:
+        owners = {id: picture_groups(plan, graph[id]) for id in _OF_PICTURES if id in graph}
+        for name in SHARED_PARAMETERS:
+            id, _, parameter = name.partition("/")
+            if id in owners and id in shared:
+                setattr(graph[id], parameter, shared[id].parameters()[parameter])
+        for other in range(len(plan)):
+            if other == number or not (self.group(other) / "latest").exists():
+                continue
+            for node in _nodes(self.group(other) / "latest" / "scene", _is_correction):
+                rows = owners[node.id] == other
+                for parameter in _OF_PICTURES[node.id]:
+                    with torch.no_grad():
+                        graph[node.id].parameters()[parameter][rows] = node.parameters()[parameter][rows]
+
+
+def picture_groups(plan: GroupPlan, node: Node) -> Int64[Tensor, " P"]:
+    """The group that owns each row of a correction's tables."""
+    settings = node.settings()
+    if isinstance(node, Appearance):
+        times = [time for of_camera in settings["times_s"].values() for time in of_camera]
+    else:
+        assert isinstance(node, CameraRefinement)
+        times = settings["rig_times_s"]
+    start_us = plan.recording.start_us
+    return torch.tensor([plan.of_time(round(start_us + 1e6 * time)) for time in times], dtype=torch.int64)
+
+
+def only_own_pictures(graph: SceneGraph, number: int, plan: GroupPlan) -> None:
+    """Lets gradients reach only those rows of the corrections that a group owns."""
+    for id, parameters in _OF_PICTURES.items():
+        if id not in graph:
+            continue
+        owned = (picture_groups(plan, graph[id]) == number).float()[:, None]
+        for parameter in parameters:
+            graph[id].parameters()[parameter].register_hook(lambda gradient, owned=owned: gradient * owned)
+
+
+def _nodes(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> list[Node]:
+    """Some nodes of a stored scene; the files of the others are not read."""
+    stored = json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])
+    entries = {entry["file"]: entry for entry in stored["nodes"] if wanted(entry)}
+    files = read_sealed(folder, lambda name: name in entries)
+    return [
+        NODE_KINDS[entry["kind"]].restored(entry["id"], entry["settings"], tensors_from_bytes(files[name]))
+        for name, entry in entries.items()
+    ]
+
+
+def _is_correction(entry: dict[str, Any]) -> bool:
+    return entry["id"] in _OF_PICTURES
+
+
+def _is_shared(entry: dict[str, Any]) -> bool:
+    """The coarse background that the far field was fitted with is of no more use."""
+    return entry["id"] != BACKGROUND
+
+
+def _is_drawn(entry: dict[str, Any]) -> bool:
+    return entry["id"] not in _OF_PICTURES
+
+
+def owned_parts(store: GroupStore, plan: GroupPlan) -> Iterator[SceneGraph]:
+    """Every Gaussian of the scene once: the far field, then group after group."""
+    far = _nodes(store.shared / "latest" / "scene", lambda entry: entry["id"] == FAR)
+    if far:
+        yield SceneGraph(far, recording=plan.recording)
+    for number in range(len(plan)):
+        graph = store.own(number)
+        graph.recording = plan.recording
+        yield graph

@@ -1,0 +1,320 @@
+"""Training by groups: what is shared first, then group after group, each beside its neighbours as they are.
+
+A round visits every group once. In a visit the group's own Gaussians and the corrections of its own pictures
+are fitted; its halo is what the neighbours have on disk by then. One group is the plain scene and the plain
+run.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from gsrecon.data.log import DrivingLog
+from gsrecon.data.spec import SceneSpec
+from gsrecon.errors import CheckpointError, SpecError
+from gsrecon.gaussians.schedule import Rounds
+from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.scene.groups import GroupPlan
+from gsrecon.scene.groups_scene import GroupedScene
+from gsrecon.scene.groups_store import GroupStore, only_own_pictures
+from gsrecon.scene.sealed import read_sealed
+from gsrecon.train.checkpoint import (
+    LATEST,
+    has_checkpoint,
+    load_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.groups_start import group_part, group_start, sampled_part, shared_start, views_of
+from gsrecon.train.held_out import score_held_out
+from gsrecon.train.loop import fit_step, train
+from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
+from gsrecon.train.progress import Observer, Progress, TrainResult
+from gsrecon.train.run_folder import RunFolder
+from gsrecon.train.split import Split
+from gsrecon.train.state import TrainState
+from gsrecon.train.stopping import StopFlag, stop_on_signals
+from gsrecon.train.stopwatch import Stopwatch
+from gsrecon.train.views import Views
+
+
+@dataclass
+class Share:
+    """A part of the run: the shared pass or one group."""
+
+    told: str
+    """What it is called where progress is shown."""
+    folder: Path
+    """Its checkpoints."""
+    config: TrainConfig
+    """The settings of its own run."""
+    weight: float
+    """Its part of the whole run."""
+    step: int = 0
+    progress: float = 0.0
+    seconds: float = 0.0
+
+    def read(self) -> None:
+        """Takes up where the newest checkpoint is; a folder without one is at its start."""
+        try:
+            files = read_sealed(self.folder / LATEST, lambda name: name == "training/counters.json")
+            counters = json.loads(files["training/counters.json"])
+        except (CheckpointError, KeyError, ValueError):
+            return
+        self.step, self.progress, self.seconds = (counters[name] for name in ("step", "progress", "seconds"))
+
+    def note(self, state: TrainState) -> None:
+        """Takes up where a state is."""
+        self.step, self.progress, self.seconds = state.step, state.progress, state.seconds
+
+
+def train_groups(
+    log: DrivingLog,
+    spec: SceneSpec,
+    config: TrainConfig,
+    run_dir: Path,
+    observers: Sequence[Observer] = (),
+    resume: bool = False,
+    only: int | None = None,
+) -> TrainResult:
+    """Fits a scene to a drive, cut into groups as the settings say, and leaves it in the run's folder.
+
+    Args:
+        log: The drive.
+        spec: Names the held-out frames and whether moving objects are masked.
+        config: All settings; numbers of points and of Gaussians are those of one group.
+        run_dir: Folder of the run.
+        observers: Told about every step.
+        resume: Continue the run in the folder.
+        only: Train this group alone, to its end, beside the halo that is on disk; the run is begun where
+            there is none, and continued where there is one.
+
+    Raises:
+        SpecError: There is no group of that number.
+        TrainingError, CheckpointError, DatasetError: See `gsrecon.train.loop.train`.
+    """
+    split = Split.of(log, spec)
+    plan = GroupPlan.cut(split.recording(), config.groups)
+    if only is not None and not 0 <= only < len(plan):
+        raise SpecError(f"group {only}: the drive is cut into {len(plan)} groups, 0 to {len(plan) - 1}")
+    if len(plan) == 1:
+        return train(log, spec, config, run_dir, observers, resume)
+    run = RunFolder(run_dir)
+    if resume or (only is not None and run.begun):
+        run.check_same(config, spec)
+    else:
+        run.begin(config, spec)
+    return _GroupedRun(run, split, plan, spec, config, observers, only).run()
+
+
+class _GroupedRun:
+    """A run over groups, with where each of its parts is."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        split: Split,
+        plan: GroupPlan,
+        spec: SceneSpec,
+        config: TrainConfig,
+        observers: Sequence[Observer],
+        only: int | None,
+    ) -> None:
+        self.run_folder, self.split, self.plan, self.spec = run, split, plan, spec
+        self.config, self.observers, self.only = config, observers, only
+        self.store = GroupStore(run.path / "groups")
+        self._write_or_check_plan()
+        of_shared = config.groups.shared_share
+        self.shared = Share(
+            "what all groups share", self.store.shared, _part_of(config, of_shared), of_shared
+        )
+        fitted = [sum(not frame.held_out for frame in plan.frames(k)) for k in range(len(plan))]
+        weights = [(1 - of_shared) * count / sum(fitted) for count in fitted]
+        self.groups = [
+            Share(f"group {k + 1} of {len(plan)}", self.store.group(k), _part_of(config, weight), weight)
+            for k, weight in enumerate(weights)
+        ]
+        for share in (self.shared, *self.groups):
+            remove_leftovers(share.folder)
+            share.read()
+        name = "metrics.jsonl" if only is None else f"metrics-{only:03d}.jsonl"
+        self.metrics = MetricsFile(run.path / name, self.step or None)
+        self.watch = Stopwatch()
+
+    @property
+    def step(self) -> int:
+        """Steps of all parts."""
+        return sum(share.step for share in (self.shared, *self.groups))
+
+    def run(self) -> TrainResult:
+        """Does what is left to do."""
+        with stop_on_signals() as stop:
+            self._fit_shared(stop)
+            self._start_groups(stop)
+            for number, until, told in self._visits():
+                if stop.requested:
+                    break
+                self._visit(number, until, told, stop)
+        parts = self.groups if self.only is None else [self.groups[self.only]]
+        finished = all(share.progress >= 1 for share in parts)
+        started = all(has_checkpoint(share.folder) for share in (self.shared, *self.groups))
+        scores = self._scores() if finished and self.only is None and self.config.evaluations > 0 else {}
+        return TrainResult(
+            run_dir=self.run_folder.path,
+            scene_dir=self.store.folder,
+            steps=self.step,
+            seconds=sum(share.seconds for share in (self.shared, *self.groups)),
+            gaussians=len(GroupedScene(self.store.folder)) if started else 0,
+            finished=finished,
+            held_out=scores,
+        )
+
+    def _write_or_check_plan(self) -> None:
+        if not self.store.planned:
+            settings = RasterizeSettings(mode=self.config.mode, near_plane=self.config.near_plane)
+            self.store.write_plan(self.plan, settings)
+            return
+        known, _ = self.store.read_plan()
+        if known.recording.pictures() != self.plan.recording.pictures():
+            raise CheckpointError(
+                f"{self.run_folder.path}: the run was begun on other pictures than {self.split.log.name} "
+                "has; resume with the same recording or start a new run"
+            )
+
+    def _fit_shared(self, stop: StopFlag) -> None:
+        """Far field, sky and cameras, beside a coarse background, on pictures of the whole drive.
+
+        They come first and stay as they are, so that groups can be trained in any order, and apart.
+        """
+        share = self.shared
+        if share.progress >= 1:
+            return
+        part = sampled_part(self.split, self.spec, share.config)
+        if has_checkpoint(share.folder):
+            state = load_checkpoint(share.folder, len(part.views), share.config)
+        else:
+            generator = torch.Generator().manual_seed(self.config.seed)
+            graph = shared_start(self.split, part, self.plan, share.config, generator)
+            state = TrainState.start(graph, len(part.views), share.config, generator)
+        for node in (state.graph.appearance, state.graph.camera_refinement):
+            for name, table in {} if node is None else node.parameters().items():
+                # A picture's own corrections belong to its group.
+                table.requires_grad_(name.startswith("camera_"))
+        self._steps(state, part.views, share, 1.0, share.told, stop)
+
+    def _start_groups(self, stop: StopFlag) -> None:
+        for number, share in enumerate(self.groups):
+            if stop.requested:
+                return
+            if has_checkpoint(share.folder):
+                continue
+            for observer in self.observers:
+                observer.on_event(f"{share.told}: first Gaussians")
+            part = group_part(self.split, self.plan, number, self.spec, share.config)
+            corrections = self.store.corrections(self.plan)
+            seed = self.config.seed + 1 + number
+            graph = group_start(part, self.plan, number, corrections, share.config, seed)
+            graph.settings = self.store.read_plan()[1]
+            generator = torch.Generator().manual_seed(seed)
+            save_checkpoint(TrainState.start(graph, len(part.views), share.config, generator), share.folder)
+
+    def _visits(self) -> Iterator[tuple[int, float, str]]:
+        """Group, the fraction of its run at the end of the visit, and how progress names it; in order."""
+        if self.only is not None:
+            yield self.only, 1.0, self.groups[self.only].told
+            return
+        rounds = self.config.groups.rounds
+        for done in range(rounds):
+            for number, share in enumerate(self.groups):
+                if share.progress < (done + 1) / rounds:
+                    yield number, (done + 1) / rounds, f"round {done + 1} of {rounds}, {share.told}"
+
+    def _visit(self, number: int, until: float, told: str, stop: StopFlag) -> None:
+        share = self.groups[number]
+        part = group_part(self.split, self.plan, number, self.spec, share.config)
+        state = load_checkpoint(share.folder, len(part.views), share.config)
+        self.store.surround(state.graph, number, self.plan)
+        only_own_pictures(state.graph, number, self.plan)
+        self._steps(state, part.views, share, until, told, stop)
+
+    def _steps(
+        self, state: TrainState, views: Views, share: Share, until: float, told: str, stop: StopFlag
+    ) -> None:
+        """Steps of one part up to a fraction of its run, with checkpoints on the way and at the end."""
+        checkpoints = Rounds(count=self.config.checkpoints)
+        saved_at = state.step if has_checkpoint(share.folder) else -1
+        while state.progress < until and not stop.requested:
+            before = state.progress
+            loss = fit_step(state, views, share.config, self.watch)
+            share.note(state)
+            for observer in self.observers:
+                observer.on_step(self._progress(state, loss, told))
+            if self.step % self.config.log_every == 0:
+                self.metrics.add(self.step, self._row(state, loss))
+            if checkpoints.due(before, state.progress):
+                saved_at = state.step
+                save_checkpoint(state, share.folder)
+        if saved_at != state.step:
+            save_checkpoint(state, share.folder)
+        for observer in self.observers:
+            observer.on_event(
+                f"{told}: step {state.step}, {state.psnr:.2f} dB, {len(state.graph):,} Gaussians"
+            )
+
+    def _progress(self, state: TrainState, loss: float, told: str) -> Progress:
+        parts = (self.shared, *self.groups)
+        return Progress(
+            step=self.step,
+            fraction=sum(share.weight * share.progress for share in parts),
+            seconds=sum(share.seconds for share in parts),
+            psnr=state.psnr,
+            gaussians=len(state.graph),
+            loss=loss,
+            part=told,
+        )
+
+    def _row(self, state: TrainState, loss: float) -> dict[str, float | int]:
+        parts = (self.shared, *self.groups)
+        return {
+            "seconds": round(sum(share.seconds for share in parts), 3),
+            "progress": round(sum(share.weight * share.progress for share in parts), 6),
+            "loss": loss,
+            "psnr": state.psnr,
+            "gaussians": len(state.graph),
+            "peak_memory_bytes": peak_memory_bytes(),
+            **{f"ms_{stage}": round(1000 * seconds, 3) for stage, seconds in self.watch.means().items()},
+        }
+
+    def _scores(self) -> dict[str, float]:
+        """Of the held-out pictures, each drawn from its own group."""
+        scene = GroupedScene(self.store.folder)
+        total: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for number in range(len(self.plan)):
+            held_out = {(f.camera, f.index) for f in self.plan.frames(number) if f.held_out}
+            frames = tuple(f for f in self.split.held_out if (f.camera, f.index) in held_out)
+            if not frames:
+                continue
+            part = Split(replace(self.split.log, frames=frames), frames, ())
+            scores = score_held_out(scene.group(number), views_of(part, self.spec, self.config))
+            for name, value in scores.items():
+                of = [f for f in frames if name == f"psnr/{f.camera}" or "/" not in name]
+                total[name] = total.get(name, 0.0) + len(of) * value
+                counts[name] = counts.get(name, 0) + len(of)
+        scores = {name: value / counts[name] for name, value in total.items()}
+        if scores:
+            self.metrics.add(self.step, {f"held_out_{name}": value for name, value in scores.items()})
+        return scores
+
+
+def _part_of(config: TrainConfig, share: float) -> TrainConfig:
+    """The same settings for a part of the steps and of the time."""
+    return replace(
+        config,
+        steps=None if config.steps is None else max(1, round(config.steps * share)),
+        max_minutes=None if config.max_minutes is None else config.max_minutes * share,
+    )

@@ -1,0 +1,192 @@
+"""Where groups start from: what all share, and each group's Gaussians from the points that it observes."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from gsrecon.data.log import CameraFrame
+from gsrecon.data.spec import SceneSpec
+from gsrecon.errors import DatasetError
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points
+from gsrecon.gaussians.order import morton_order
+from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.knn import mean_neighbour_distance
+from gsrecon.scene.appearance import Appearance
+from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups import GroupPlan
+from gsrecon.scene.groups_store import BACKGROUND, FAR
+from gsrecon.scene.node import Node
+from gsrecon.scene.static import StaticGroup
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.initialise import background_node, lidar_points, points_beyond_lidar, start_scene
+from gsrecon.train.split import Split
+from gsrecon.train.views import Views
+
+_MOST_SAMPLED = 240
+"""Pictures of the whole drive that what is shared is fitted to."""
+
+_UNLIMITED = 10**9
+
+_RAYS_FOR_ONE = 2
+"""Points beyond the lidar that are tried for each one that stays: many are at home elsewhere."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some pictures of a drive and the sweeps that belong to them."""
+
+    split: Split
+    views: Views
+
+    @staticmethod
+    def of(split: Split, frames: list[CameraFrame], spec: SceneSpec, config: TrainConfig) -> "Part":
+        """The fitted ones among some frames; sweeps that are nearer in time to other frames are left out."""
+        log, chosen = split.log, {id(frame) for frame in frames}
+        fitted = tuple(frame for frame in split.fitted if id(frame) in chosen)
+        times = torch.tensor([frame.timestamp_us for frame in log.frames])
+        of_part = torch.tensor([id(frame) in chosen for frame in log.frames])
+        sweeps = tuple(
+            sweep
+            for sweep in log.sweeps
+            if bool(
+                of_part[(times - sweep.timestamp_us).abs() == (times - sweep.timestamp_us).abs().min()].any()
+            )
+        )
+        part = Split(replace(log, frames=fitted, sweeps=sweeps), fitted, ())
+        return Part(part, views_of(part, spec, config))
+
+
+def views_of(split: Split, spec: SceneSpec, config: TrainConfig) -> Views:
+    """The fitted pictures of a part."""
+    return Views(
+        split.log,
+        split.fitted,
+        split.recording(),
+        mask_moving=config.masks_moving(spec.mask_moving),
+        dilation_px=config.mask_dilation_px,
+        largest_gap_us=round(1000 * config.initial.largest_gap_ms),
+        limit_bytes=config.picture_memory_mib * 2**20,
+    )
+
+
+def sampled_part(split: Split, spec: SceneSpec, config: TrainConfig) -> Part:
+    """Pictures evenly over the drive, of all cameras alike."""
+    indices = sorted({frame.index for frame in split.fitted})
+    every = -(-len(split.fitted) // _MOST_SAMPLED)
+    chosen = set(indices[::every])
+    return Part.of(split, [frame for frame in split.fitted if frame.index in chosen], spec, config)
+
+
+def group_part(split: Split, plan: GroupPlan, group: int, spec: SceneSpec, config: TrainConfig) -> Part:
+    """The pictures that a group is fitted to: its own and its neighbours' within the overlap."""
+    around = {(frame.camera, frame.index) for frame in plan.frames_around(group)}
+    frames = [frame for frame in split.fitted if (frame.camera, frame.index) in around]
+    return Part.of(split, frames, spec, config)
+
+
+def shared_start(
+    split: Split, part: Part, plan: GroupPlan, config: TrainConfig, generator: torch.Generator
+) -> SceneGraph:
+    """A coarse scene of the whole drive: far field, sky, cameras, and a background that is dropped later."""
+    still = replace(config, dynamics=type(config)().dynamics)
+    graph = start_scene(part.split, part.views, still, generator)
+    for node in _corrections(split, graph):
+        graph.remove(node.id)
+        graph.add(node)
+    background = graph[BACKGROUND]
+    assert isinstance(background, StaticGroup)
+    gaussians = background.gaussians.detached()
+    far = plan.homes(gaussians.means) < 0
+    if bool(far.any()) and not bool(far.all()):
+        graph.add(StaticGroup(FAR, _rows(gaussians, far)))
+        background.gaussians = _rows(gaussians, ~far)
+    graph.trainable()
+    return graph
+
+
+def group_start(
+    part: Part, plan: GroupPlan, group: int, corrections: list[Node], config: TrainConfig, seed: int
+) -> SceneGraph:
+    """What a group owns before its first step.
+
+    Raises:
+        DatasetError: The group's pictures show no point to start from, or a picture or sweep is damaged.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    gaussians = _background(part, plan, group, config, generator)
+    graph = SceneGraph(recording=part.split.recording())
+    graph.add(background_node(BACKGROUND, gaussians, part.split, config.dynamics, generator))
+    for node in corrections:
+        graph.add(node)
+    graph.trainable()
+    return graph
+
+
+def _background(
+    part: Part, plan: GroupPlan, group: int, config: TrainConfig, generator: torch.Generator
+) -> Gaussians:
+    initial = config.initial
+    lidar = replace(initial, lidar=_UNLIMITED if initial.lidar else 0)
+    points, colors = lidar_points(part.split, part.views, lidar, generator)
+    rows = _at_home(plan, group, points).nonzero()[:, 0]
+    rows = _at_most(initial.lidar, rows, generator)
+    points, colors = points[rows], colors[rows]
+    rays = replace(initial, beyond_lidar=_RAYS_FOR_ONE * initial.beyond_lidar)
+    far_points, far_colors, sizes = points_beyond_lidar(part.views, part.split.log, rays, generator)
+    rows = _starts_here(plan, group, far_points).nonzero()[:, 0]
+    rows = _at_most(initial.beyond_lidar, rows, generator)
+    limits = torch.cat([torch.full((len(points),), torch.inf), sizes[rows]])
+    points, colors = torch.cat([points, far_points[rows]]), torch.cat([colors, far_colors[rows]])
+    if len(points) < 2:
+        raise DatasetError(
+            f"group {group} ({len(plan.frames(group))} pictures) observes no point to start from; cut the "
+            "drive into fewer groups or set initial.beyond-lidar above 0"
+        )
+    kept = _at_most(config.density.cap, torch.arange(len(points)), generator)
+    points, colors, limits = points[kept], colors[kept], limits[kept]
+    shape = InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
+    scales = torch.minimum(mean_neighbour_distance(points, k=3) * shape.scale_factor, limits)
+    order = morton_order(points)
+    return gaussians_from_points(points[order], colors[order], shape, scales[order])
+
+
+def _at_home(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:
+    return plan.homes(points) == group
+
+
+def _starts_here(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:
+    """What is at home here, and what this group needs for itself: far from here, near to others."""
+    home = plan.homes(points)
+    reach = plan.groups.reach_m
+    away = plan.sight(group, around=True).nearest(points, torch.zeros(len(points)), reach) > reach
+    return (home == group) | ((home >= 0) & away)
+
+
+def _at_most(count: int, rows: Int64[Tensor, " N"], generator: torch.Generator) -> Int64[Tensor, " M"]:
+    """A random choice of rows, in their order, where there are too many."""
+    if len(rows) <= count:
+        return rows
+    return rows[torch.randperm(len(rows), generator=generator)[:count].sort().values]
+
+
+def _corrections(split: Split, graph: SceneGraph) -> list[Node]:
+    """The corrections of a graph anew, for all fitted pictures of the drive."""
+    log, nodes = split.log, []
+    times = {
+        name: [log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
+        for name in log.cameras
+    }
+    if graph.appearance is not None:
+        nodes.append(Appearance({name: of_camera or [0.0] for name, of_camera in times.items()}))
+    if graph.camera_refinement is not None:
+        mountings = {name: torch.from_numpy(camera.ego_from_cam) for name, camera in log.cameras.items()}
+        nodes.append(CameraRefinement(mountings, max(times.values(), key=len)))
+    return nodes
+
+
+def _rows(gaussians: Gaussians, mask: Bool[Tensor, " N"]) -> Gaussians:
+    return gaussians.resampled(Resample.keep(mask.nonzero()[:, 0]))
