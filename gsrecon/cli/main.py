@@ -10,7 +10,9 @@ COMMANDS = {
     "demo": "reconstruct a small made-up street: pictures, film, PLY and report in a few minutes",
     "doctor": "tell what this machine can run and what is missing",
     "check": "look for mistakes in a recorded drive before hours are spent on it",
+    "repair-poses": "estimate height, roll and pitch of flat poses from the lidar's ground",
     "train": "fit a Gaussian scene to a recorded drive",
+    "merge": "bring groups of a long drive together that were trained apart",
     "evaluate": "score a scene by the pictures it never saw, and write the report",
     "render": "fly a camera through a scene: pictures and a film",
     "export": "write a scene as a PLY that every splat viewer reads",
@@ -56,7 +58,7 @@ def run(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     words = [word for word in argv if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
-        lines = [f"  {name:<10} {told}" for name, told in COMMANDS.items()]
+        lines = [f"  {name:<12} {told}" for name, told in COMMANDS.items()]
         print(HELP.format(commands="\n".join(lines)), end="")
         return 0 if words else 2
     if words[0] == "--version":
@@ -95,7 +97,7 @@ def _command(name: str, words: Sequence[str]) -> int:
 
     from gsrecon.cli.usage import UsageError
 
-    module = import_module(f"gsrecon.cli.{name}")
+    module = import_module(f"gsrecon.cli.{name.replace('-', '_')}")
     try:
         command = tyro.cli(
             module.COMMAND,

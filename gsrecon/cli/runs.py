@@ -59,6 +59,8 @@ class Run:
 
 
 def with_whole_path(spec: SceneSpec) -> SceneSpec:
-    """The spec with the drive's path made absolute, so that it is found from any folder later."""
+    """The spec with the drive's paths made absolute, so that they are found from any folder later."""
     kind, colon, path = spec.drive.partition(":")
-    return replace(spec, drive=f"{kind}:{Path(path).resolve()}") if colon else spec
+    drive = f"{kind}:{Path(path).resolve()}" if colon else spec.drive
+    repair = str(Path(spec.pose_repair).resolve()) if spec.pose_repair else ""
+    return replace(spec, drive=drive, pose_repair=repair)

@@ -13,6 +13,7 @@ from typing import Any
 
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.data.readers import DRIVES, KINDS, read_drive
+from gsrecon.data.repair_file import apply_repair
 from gsrecon.data.selection import FrameRange
 from gsrecon.data.selection import TestSplit as TestSplit
 from gsrecon.errors import SpecError
@@ -50,6 +51,8 @@ class SceneSpec:
     """Width and height of the middle of every picture that is used [px]; None: the whole picture."""
     image_scale: float = 1.0
     """Pictures (what `image_crop` leaves of them) are resized by this, above 0 and at most 1."""
+    pose_repair: str = ""
+    """A file from `gsrecon repair-poses` with corrections of this drive's poses; empty: as recorded."""
     mask_moving: bool = False
     """Leave pixels of the mask `moving` out of training and scores."""
     test: TestSplit = field(default_factory=TestSplit)
@@ -99,6 +102,7 @@ def open_drive(
     spec = name_or_spec if isinstance(name_or_spec, SceneSpec) else find_spec(str(name_or_spec))
     spec = replace(spec, drive=_fill_in(spec, data))
     log = read_drive(spec.drive, spec.scene, spec.toy, spec.name)
+    log = apply_repair(log, spec.pose_repair) if spec.pose_repair else log
     unknown = [camera for camera in spec.cameras if camera not in log.cameras]
     if unknown:
         raise SpecError(
@@ -240,6 +244,7 @@ _KINDS_OF_VALUES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "limit": (int, "a whole number"),
     "image_crop": (list, "[width, height]"),
     "image_scale": ((int, float), "a number"),
+    "pose_repair": (str, "the path of a JSON file"),
     "mask_moving": (bool, "true or false"),
     "test": (dict, "a table with every, offset and counted"),
     "toy": (dict, "a table of the toy drive's settings"),
