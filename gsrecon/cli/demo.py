@@ -66,9 +66,9 @@ class Demo:
         from gsrecon.cli.fly import fly
         from gsrecon.evaluation.export import export_ply
         from gsrecon.evaluation.novel_views import driven_path
-        from gsrecon.scene.bundle import load_scene
+        from gsrecon.scene.groups_scene import open_scene
 
-        graph = load_scene(run.folder)
+        graph = open_scene(run.folder)
         films = fly(graph, driven_path(graph, None, self.shift_left), folder / "renders" / "shifted")
         export_ply(graph, folder / "scene.ply")
 

@@ -32,10 +32,10 @@ class Export:
         """Exports and tells where the file is."""
         from gsrecon.cli.console import console
         from gsrecon.evaluation.export import export_ply
-        from gsrecon.scene.bundle import load_scene
+        from gsrecon.scene.groups_scene import open_scene
 
         is_run = (self.run_folder / "scene.toml").is_file()
-        graph = load_scene(self.run_folder)
+        graph = open_scene(self.run_folder)
         out = self.out or (self.run_folder if is_run else Path()) / "scene.ply"
         export_ply(graph, out, self.at)
         console().print(f"{len(graph):,} Gaussians in {out} ({out.stat().st_size / 2**20:.1f} MiB)")

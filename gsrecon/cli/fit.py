@@ -8,7 +8,7 @@ from gsrecon.data.log import DrivingLog
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import SpecError
 from gsrecon.train.config import TrainConfig
-from gsrecon.train.loop import train
+from gsrecon.train.groups import train_groups
 from gsrecon.train.run_folder import RunFolder
 
 
@@ -18,20 +18,27 @@ def fit(
     config: TrainConfig,
     folder: Path,
     resume: bool = False,
+    group: int | None = None,
     go_on: str = "the same command with --resume goes on from there",
 ) -> Run:
-    """Trains a drive into a folder; `go_on` tells what to do after Ctrl-C.
+    """Trains a drive into a folder, or one group of it; `go_on` tells what to do after Ctrl-C.
 
     Raises:
         SpecError: The folder holds a run already, which would be overwritten.
         KeyboardInterrupt: The user stopped it; it is saved and can go on.
     """
-    if not resume and RunFolder(folder).begun:
+    if not resume and group is None and RunFolder(folder).begun:
         raise SpecError(
             f"{folder}: there is a run already; go on with --resume, or choose another folder with --out"
         )
     with watching() as watch:
-        result = train(log, spec, config, folder, [watch], resume=resume)
+        result = train_groups(log, spec, config, folder, [watch], resume, group)
     if not result.finished:
         raise KeyboardInterrupt(f"step {result.steps} is saved in {folder}; {go_on}")
     return Run.at(folder)
+
+
+def scene_folder(run: Path) -> Path:
+    """Where a run keeps its scene: the latest checkpoint's, or the folder of its groups."""
+    groups = run / "groups"
+    return groups if groups.is_dir() else run / "checkpoints" / "latest" / "scene"

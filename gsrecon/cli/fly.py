@@ -11,7 +11,7 @@ from gsrecon.evaluation.video import film
 from gsrecon.geometry.paths import CameraPath
 
 if TYPE_CHECKING:
-    from gsrecon.scene.graph import SceneGraph
+    from gsrecon.scene.groups_scene import Scene
 
 NEAREST_SHOWN_M = 2.0
 FARTHEST_SHOWN_M = 80.0
@@ -19,7 +19,7 @@ FARTHEST_SHOWN_M = 80.0
 
 
 def fly(
-    graph: "SceneGraph",
+    graph: "Scene",
     path: CameraPath,
     folder: Path,
     camera: str | None = None,

@@ -12,13 +12,13 @@ from gsrecon.evaluation.evaluate import EvaluateConfig, evaluate, held_out
 from gsrecon.evaluation.gallery import Gallery, ScoredPicture
 from gsrecon.evaluation.report import RunFacts, read_history, write_report
 from gsrecon.evaluation.scores import Evaluation, Summary, write_metrics
-from gsrecon.scene.bundle import load_scene
+from gsrecon.scene.groups_scene import open_scene
 
 
 def judge(run: Run, log: DrivingLog, config: EvaluateConfig) -> Evaluation:
     """Scores the held-out pictures of a run and writes what was found into its folder."""
     started = time.perf_counter()
-    graph = load_scene(run.folder)
+    graph = open_scene(run.folder)
     count = 0 if graph.recording is None else len(held_out(graph.recording))
     gallery = Gallery(expected=count)
     with counting("evaluating", count) as counter:

@@ -19,7 +19,7 @@ from gsrecon.cli.options import OptionalName, OptionalNumber, OptionalPath, Opti
 
 if TYPE_CHECKING:
     from gsrecon.geometry.paths import CameraPath
-    from gsrecon.scene.graph import SceneGraph
+    from gsrecon.scene.groups_scene import Scene
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Render:
         self._require_one_path()
         from gsrecon.cli.console import console
         from gsrecon.cli.fly import fly
-        from gsrecon.scene.bundle import load_scene
+        from gsrecon.scene.groups_scene import open_scene
 
-        graph = load_scene(self.run_folder)
+        graph = open_scene(self.run_folder)
         flown = self._path(graph)
         folder = self._folder()
         written = fly(graph, flown, folder, self.camera, depth=self.depth, with_film=not self.no_film)
@@ -89,7 +89,7 @@ class Render:
         if self.orbit is not None and not self.orbit_radius > 0:
             raise UsageError(f"--orbit-radius: expected more than 0, got {self.orbit_radius:g}")
 
-    def _path(self, graph: "SceneGraph") -> "CameraPath":
+    def _path(self, graph: "Scene") -> "CameraPath":
         import torch
 
         from gsrecon.evaluation.novel_views import driven_path

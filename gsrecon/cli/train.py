@@ -9,15 +9,17 @@ Examples:
   gsrecon train kitti-0001 --data 2011_09_26/2011_09_26_drive_0001_sync
   gsrecon train folder:my_drive --out runs/mine --steps 30000 --sh-degree 3
   gsrecon train folder:my_drive --out runs/mine --resume
+  gsrecon train folder:long_drive --out runs/long --group-length-m 120
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from gsrecon.cli.options import Drive, OptionalPath
+from gsrecon.cli.options import Drive, OptionalCount, OptionalNumber, OptionalPath
+from gsrecon.cli.usage import UsageError
 from gsrecon.train.config import TrainConfig
 
 
@@ -33,23 +35,32 @@ class Train:
     """Run folder; runs/NAME of the spec when left out."""
     resume: bool = False
     """Go on from the last checkpoint in the run folder."""
+    groups: OptionalCount = None
+    """Cut the drive into this many groups (short for --groups.count)."""
+    group_length_m: OptionalNumber = None
+    """Cut the drive into groups of about this length instead [m]."""
+    group: OptionalCount = None
+    """Train this group alone, the first is 0; the others stay as they are in the run folder."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """How to train."""
 
     def run(self) -> int:
         """Trains, evaluates, and tells where things are."""
-        from gsrecon.cli.fit import fit
+        from gsrecon.cli.fit import fit, scene_folder
         from gsrecon.cli.runs import with_whole_path
         from gsrecon.data.spec import open_drive
-        from gsrecon.train.run_folder import read_config
+        from gsrecon.train.run_folder import RunFolder, read_config
 
         log, spec = open_drive(self.drive, self.data)
         spec = with_whole_path(spec)
         folder = self.out or Path("runs") / spec.name
-        config = self.config
-        if self.resume and config == TrainConfig():
+        config = self._config()
+        begun = self.resume or (self.group is not None and RunFolder(folder).begun)
+        if begun and config == TrainConfig():
             config = read_config(folder)  # nothing was said on the command line: as it was begun
-        run = fit(log, spec, config, folder, self.resume)
+        run = fit(log, spec, config, folder, self.resume, self.group)
+        if self.group is not None:
+            return _told_of_group(folder, self.group)
 
         from gsrecon.cli.console import console
         from gsrecon.cli.judge import judge
@@ -62,11 +73,33 @@ class Train:
         )
         judge(run, log, judging)
         out = console()
-        out.print(f"scene:   {run.folder / 'checkpoints' / 'latest' / 'scene'}")
+        out.print(f"scene:   {scene_folder(run.folder)}")
         out.print("next:")
         out.print(f"  gsrecon render {run.folder} --shift-left 1.5   new views beside the recorded way")
         out.print(f"  gsrecon export {run.folder}                    a PLY for splat viewers")
         return 0
+
+    def _config(self) -> TrainConfig:
+        """The settings with the short options for groups among them."""
+        if self.groups is not None and self.group_length_m is not None:
+            raise UsageError("--groups and --group-length-m do not go together: choose one")
+        if self.groups is not None:
+            return replace(self.config, groups=replace(self.config.groups, count=self.groups))
+        if self.group_length_m is not None:
+            by_length = replace(self.config.groups, count=None, length_m=self.group_length_m)
+            return replace(self.config, groups=by_length)
+        return self.config
+
+
+def _told_of_group(folder: Path, group: int) -> int:
+    from gsrecon.cli.console import console
+    from gsrecon.cli.fit import scene_folder
+
+    out = console()
+    out.print(f"group {group} is trained in {scene_folder(folder)}")
+    out.print("when all groups are: `gsrecon evaluate`, `render` and `export` work on the run")
+    out.print("groups that were trained elsewhere: `gsrecon merge` brings them together")
+    return 0
 
 
 COMMAND = Train

@@ -19,7 +19,7 @@ from gsrecon.evaluation.pictures import to_uint8
 from gsrecon.evaluation.scores import Evaluation, PictureScore
 from gsrecon.ops.metrics import psnr, ssim_map
 from gsrecon.ops.settings import Rasterized
-from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups_scene import Scene, for_frame
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import Backend, render_frame
 
@@ -46,7 +46,7 @@ class EvaluateConfig:
 
 
 def evaluate(
-    graph: SceneGraph,
+    graph: Scene,
     log: DrivingLog,
     config: EvaluateConfig | None = None,
     observers: Sequence[Callable[[ScoredPicture], None]] = (),
@@ -57,7 +57,7 @@ def evaluate(
     picture itself is never looked at for them.
 
     Args:
-        graph: A scene that remembers its recording.
+        graph: A scene that remembers its recording, whole or in groups.
         log: The drive it was fitted to, with pictures of the size it was fitted to.
         config: What counts; None takes the defaults.
         observers: Called with each picture after it is scored.
@@ -78,7 +78,9 @@ def evaluate(
         assert frame is not None
         started = time.perf_counter()
         with torch.no_grad():
-            drawn = render_frame(graph, graph.recording, recorded, backend=config.backend)
+            drawn = render_frame(
+                for_frame(graph, recorded), graph.recording, recorded, backend=config.backend
+            )
         seconds = time.perf_counter() - started
         picture = _scored(log, frame, drawn, seconds, config, lpips)
         scores.append(picture.score)

@@ -8,14 +8,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.gaussians.flatten import flatten
+from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.ply import write_ply
-from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups_scene import Scene, parts
 
 _VIEWERS_COEFFICIENTS = 15
 """Of degrees 1 to 3: some viewers read files of exactly this many only."""
 
 
-def export_ply(graph: SceneGraph, path: Path | str, time_s: float = 0.0) -> None:
+def export_ply(graph: Scene, path: Path | str, time_s: float = 0.0) -> None:
     """Writes all Gaussians of a scene in world at one moment of the drive; the sky stays out.
 
     The harmonics are those of degree 3 that every viewer reads: lower ones are filled up with zeros, the
@@ -27,10 +28,10 @@ def export_ply(graph: SceneGraph, path: Path | str, time_s: float = 0.0) -> None
         time_s: The moment, from the log's start [s].
     """
     with torch.no_grad():
-        merged = flatten(graph.splats_at(torch.tensor([time_s])))
-        merged = replace(merged, sh_rest=_of_degree_3(merged.sh_rest))
+        merged = [flatten(part.splats_at(torch.tensor([time_s]))) for part in parts(graph)]
+        merged = [replace(part, sh_rest=_of_degree_3(part.sh_rest)) for part in merged]
     source = None if graph.recording is None else torch.from_numpy(graph.recording.source_from_world)
-    write_ply(path, merged, source)
+    write_ply(path, Gaussians.concatenate(merged), source)
 
 
 def _of_degree_3(sh_rest: Float[Tensor, "N K 3"]) -> Float[Tensor, "N 15 3"]:

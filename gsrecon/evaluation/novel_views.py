@@ -11,7 +11,7 @@ from torch import Tensor
 from gsrecon.errors import SpecError
 from gsrecon.evaluation.pictures import RGB, to_uint8
 from gsrecon.geometry.paths import CameraPath, recorded_path, shift_left
-from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups_scene import Scene, for_pose
 from gsrecon.scene.recording import RecordedCamera, Recording
 from gsrecon.scene.render import Backend, camera_at, render
 
@@ -28,7 +28,7 @@ class View:
     world_from_cam: Float64[Tensor, "4 4"]
 
 
-def driven_path(graph: SceneGraph, camera: str | None = None, left_m: float = 0.0) -> CameraPath:
+def driven_path(graph: Scene, camera: str | None = None, left_m: float = 0.0) -> CameraPath:
     """The way one camera took, with the poses as the scene refined them.
 
     Args:
@@ -53,11 +53,12 @@ def driven_path(graph: SceneGraph, camera: str | None = None, left_m: float = 0.
 
 
 def render_path(
-    graph: SceneGraph, path: CameraPath, camera: str | None = None, backend: Backend = "auto"
+    graph: Scene, path: CameraPath, camera: str | None = None, backend: Backend = "auto"
 ) -> Iterator[View]:
     """Renders a path with one of the recorded cameras' lenses, one picture at a time.
 
-    Exposure is the camera's own; that of single recorded pictures is left out.
+    Exposure is the camera's own; that of single recorded pictures is left out. Of a scene in groups each
+    pose is drawn from the group with the nearest recorded one.
 
     Args:
         graph: A scene that remembers its recording.
@@ -72,7 +73,11 @@ def render_path(
     for pose, time_s in zip(path.world_from_cam, path.times_s, strict=True):
         with torch.no_grad():
             drawn = render(
-                graph, camera_at(lens, pose), time_s[None].float(), exposure=lens.name, backend=backend
+                for_pose(graph, pose),
+                camera_at(lens, pose),
+                time_s[None].float(),
+                exposure=lens.name,
+                backend=backend,
             )
         assert drawn.depth is not None
         yield View(
@@ -83,7 +88,7 @@ def render_path(
         )
 
 
-def _camera(graph: SceneGraph, name: str | None) -> tuple[Recording, RecordedCamera]:
+def _camera(graph: Scene, name: str | None) -> tuple[Recording, RecordedCamera]:
     if graph.recording is None:
         raise ValueError("graph: expected a scene that remembers its recording, got one without")
     cameras = graph.recording.cameras

@@ -41,7 +41,7 @@ def save_checkpoint(state: TrainState, folder: Path) -> Path:
     target = folder / f"step-{state.step}"
     write_sealed(target, _files(state))
     with disk_errors_explained(folder):
-        _point_latest(folder, target.name)
+        point_latest(folder, target.name)
     # Whatever has a later step is damaged: the run was resumed from before it.
     whole = [path for path in _numbered(folder) if _step(path) <= state.step]
     for path in set(_numbered(folder)) - set(whole[-_KEPT:]):
@@ -139,7 +139,7 @@ def _step(path: Path) -> int:
     return int(path.name.removeprefix("step-"))
 
 
-def _point_latest(folder: Path, name: str) -> None:
+def point_latest(folder: Path, name: str) -> None:
     """Moves the link in one stroke."""
     aside = folder / f".{LATEST}.{os.getpid()}"
     aside.unlink(missing_ok=True)
