@@ -47,7 +47,7 @@ def write_sweep(sweep: LidarSweep, target: Path) -> None:
     """Writes a sweep as float32 x, y, z [m, in the lidar frame], intensity 0..255, ring index.
 
     nuScenes' own files are copied as they are. Other sources know no ring, which is written as 0, and their
-    intensities are brought to 0..255 where none is above 1.
+    intensities are brought to 0..255 where they count from 0 to about 1 (none is above 2).
 
     Raises:
         DatasetError: The sweep is missing or damaged.
@@ -87,7 +87,7 @@ def _intensity(source: Path | np.ndarray, count: int) -> Float32[np.ndarray, " N
         return values
     if rows.shape[1] >= 4:
         values = np.nan_to_num(rows[:, 3].astype(np.float32))
-    return values * 255 if values.max(initial=0) <= 1 else values
+    return np.minimum(values * 255, 255) if values.max(initial=0) <= 2 else values
 
 
 def _is_plain(source: Path) -> bool:

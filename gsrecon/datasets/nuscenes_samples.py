@@ -89,7 +89,7 @@ def _every_nth(log: DrivingLog, interval_s: float) -> Samples:
     readings = readings or max(by_camera.values(), key=len)
     step = _step_us(readings)
     every = max(1, round(interval_s * 1e6 / step)) if step else 1
-    farthest_us = max(every * step / 2, 1)
+    farthest_us = (every * step or interval_s * 1e6) / 2
     taken: set[int] = set()
     samples = []
     for reading in [*readings[:-1:every], readings[-1]]:
