@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int32, UInt8
+from jaxtyping import Float64, Int32, Int64, UInt8
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,9 @@ class SparsePoints:
     """Rows of `points_in_world`, each with the row of `frames` that saw it in `seen_frames`."""
     seen_frames: Int32[np.ndarray, " M"]
 
-    def seen_by(self, frames: Collection[tuple[str, int]], least: int = 2) -> Bool[np.ndarray, " N"]:
-        """Points that at least so many of some pictures (camera, index) saw."""
+    def sightings(self, frames: Collection[tuple[str, int]]) -> Int64[np.ndarray, " N"]:
+        """How many of some pictures (camera, index) saw each point."""
         wanted = set(frames)
         of_them = np.array([frame in wanted for frame in self.frames], dtype=bool)
-        counts = np.bincount(
-            self.seen_points[of_them[self.seen_frames]], minlength=len(self.points_in_world)
-        )
-        return counts >= least
+        seen = self.seen_points[of_them[self.seen_frames]]
+        return np.bincount(seen, minlength=len(self.points_in_world)).astype(np.int64)

@@ -34,6 +34,7 @@ from gsrecon.train.dynamics import (
     DeformationDynamics,
     DynamicsConfig,
 )
+from gsrecon.train.sparse_start import found_points
 from gsrecon.train.split import Split
 from gsrecon.train.views import View, Views
 
@@ -166,6 +167,8 @@ def lidar_points(
 ) -> Colored:
     """Lidar points of all usable sweeps, coloured by the picture nearest in time that sees them.
 
+    Points that structure from motion found in the pictures come after them.
+
     Points in one of the boxes at the sweep's time belong to an object and are left out.
 
     One point a voxel is kept; voxels grow with the distance to the nearest camera, so that the points are
@@ -197,7 +200,8 @@ def lidar_points(
     if len(points) > initial.lidar:
         kept = torch.randperm(len(points), generator=generator)[: initial.lidar].sort().values
         points, colors = points[kept], colors[kept]
-    return points, colors
+    found, found_colors = found_points(split, initial.lidar)
+    return torch.cat([points, found]), torch.cat([colors, found_colors])
 
 
 def points_beyond_lidar(
