@@ -13,8 +13,10 @@ from gsrecon.data.folder_values import Value
 from gsrecon.data.folder_writing import write_folder as write_folder
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, Lane, LidarSweep, Track
 from gsrecon.data.trajectory import poses_at
+from gsrecon.data.undistort import RadialTangentialLens, widest_pinhole
 
 _OPTIONAL = ("name", "licence", "convention", "ego", "lidar", "tracks", "lanes", "source_from_world")
+_MODELS = ("pinhole", "fisheye", "radial-tangential")
 # A camera at the ego origin that looks forward: x right, y down, z forward.
 _LOOKS_FORWARD = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 
@@ -61,27 +63,63 @@ def read_folder(path: Path | str) -> DrivingLog:
 
 
 def _camera(name: str, entry: Value, first_pixel_centre: float) -> Camera:
-    members = entry.members(("width", "height", "K"), ("model", "distortion", "ego_from_cam"))
-    K = members["K"].numbers(3, 3)
-    if not (K[0, 0] > 0 and K[1, 1] > 0 and K[0, 1] == K[1, 0] == 0 and (K[2] == [0, 0, 1]).all()):
-        raise members["K"].error("[[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0")
-    K[:2, 2] += 0.5 - first_pixel_centre
-    model = members["model"].choice("pinhole", "fisheye") if "model" in members else "pinhole"
-    distortion = None
-    if "distortion" in members:
-        if model == "pinhole":
-            raise members["distortion"].error("none for a pinhole camera: undistort its pictures first")
-        k1, k2, k3, k4 = members["distortion"].numbers(4).tolist()
-        distortion = (k1, k2, k3, k4)
-    return Camera(
+    members = entry.members(
+        ("width", "height", "K"), ("model", "distortion", "K_undistorted", "ego_from_cam")
+    )
+    K = _intrinsics(members["K"], first_pixel_centre)
+    camera = Camera(
         name=name,
         K=K,
         width=members["width"].whole(1),
         height=members["height"].whole(1),
         ego_from_cam=members["ego_from_cam"].rigid() if "ego_from_cam" in members else _LOOKS_FORWARD.copy(),
-        model=model,
-        distortion=distortion,
     )
+    model = members["model"].choice(*_MODELS) if "model" in members else "pinhole"
+    if model == "radial-tangential":
+        lens = _lens(entry, members, camera, first_pixel_centre)
+        return replace(camera, K=lens.K_undistorted, recorded_lens=lens)
+    if "K_undistorted" in members:
+        raise members["K_undistorted"].error("none: only a radial-tangential camera is undistorted")
+    if "distortion" not in members:
+        return replace(camera, model=model)
+    if model == "pinhole":
+        raise members["distortion"].error(
+            'none for a pinhole camera; name its lens: model "radial-tangential" or "fisheye"'
+        )
+    k1, k2, k3, k4 = members["distortion"].numbers(4).tolist()
+    return replace(camera, model=model, distortion=(k1, k2, k3, k4))
+
+
+def _intrinsics(entry: Value, first_pixel_centre: float) -> Float64[np.ndarray, "3 3"]:
+    """K with pixel centres at +0.5."""
+    K = entry.numbers(3, 3)
+    if not (K[0, 0] > 0 and K[1, 1] > 0 and K[0, 1] == K[1, 0] == 0 and (K[2] == [0, 0, 1]).all()):
+        raise entry.error("[[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0")
+    K[:2, 2] += 0.5 - first_pixel_centre
+    return K
+
+
+def _lens(
+    entry: Value, members: dict[str, Value], recorded: Camera, first_pixel_centre: float
+) -> RadialTangentialLens:
+    """The lens of a camera whose K and size are those of its stored pictures."""
+    if "distortion" not in members:
+        raise entry.error("distortion k1, k2, p1, p2 (and k3) of the radial-tangential lens")
+    given = members["distortion"].numbers(-1).tolist()
+    if len(given) not in (4, 5):
+        raise members["distortion"].error("k1, k2, p1, p2 (and k3) of the radial-tangential lens")
+    k1, k2, p1, p2, k3 = [*given, 0.0][:5]
+    coefficients = (k1, k2, p1, p2, k3)
+    size = (recorded.width, recorded.height)
+    try:
+        widest = widest_pinhole(recorded.K, coefficients, *size)
+    except ValueError:
+        raise members["distortion"].error(
+            "k1, k2, p1, p2 (and k3) of a lens whose middle is near a pinhole"
+        ) from None
+    chosen = members.get("K_undistorted")
+    K = widest if chosen is None else _intrinsics(chosen, first_pixel_centre)
+    return RadialTangentialLens(recorded.K, coefficients, *size, K_undistorted=K)
 
 
 _Trajectory = tuple[Int64[np.ndarray, " T"], Float64[np.ndarray, "T 4 4"]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.log import Camera, CameraFrame, DrivingLog
 from gsrecon.errors import DatasetError
 
 _ID_PICTURES = ("semantic", "instance")
@@ -58,9 +58,7 @@ def _document(log: DrivingLog, folder: Path) -> dict[str, Any]:
             name: {
                 "width": camera.width,
                 "height": camera.height,
-                "K": camera.K.tolist(),
-                "model": camera.model,
-                **({} if camera.distortion is None else {"distortion": list(camera.distortion)}),
+                **_lens(camera, _is_kept_as_stored(log, name)),
                 "ego_from_cam": camera.ego_from_cam.tolist(),
             }
             for name, camera in log.cameras.items()
@@ -90,6 +88,32 @@ def _document(log: DrivingLog, folder: Path) -> dict[str, Any]:
     }
 
 
+def _is_kept_as_stored(log: DrivingLog, camera: str) -> bool:
+    """False where a camera's pictures are written as the log gives them: resized, cropped or undistorted.
+
+    Pictures of a bent lens that are in memory are written undistorted, and all others of that camera with
+    them.
+    """
+    if camera in log.recorded_sizes:
+        return False
+    sources = [s for f in log.frames if f.camera == camera for s in (f.image, *f.masks.values())]
+    return log.cameras[camera].recorded_lens is None or all(isinstance(s, Path) for s in sources)
+
+
+def _lens(camera: Camera, kept_as_stored: bool) -> dict[str, Any]:
+    """K, model and distortion of the pictures as they are written."""
+    lens = camera.recorded_lens
+    if lens is not None and kept_as_stored:
+        return {
+            "K": lens.K.tolist(),
+            "model": "radial-tangential",
+            "distortion": list(lens.coefficients),
+            "K_undistorted": lens.K_undistorted.tolist(),
+        }
+    lens_of_model = {} if camera.distortion is None else {"distortion": list(camera.distortion)}
+    return {"K": camera.K.tolist(), "model": camera.model, **lens_of_model}
+
+
 def _poses(times_us: np.ndarray, poses: np.ndarray, key: str) -> list[dict[str, Any]]:
     pairs = zip(times_us, poses, strict=True)
     return [{"timestamp_us": int(time), key: pose.tolist()} for time, pose in pairs]
@@ -97,24 +121,29 @@ def _poses(times_us: np.ndarray, poses: np.ndarray, key: str) -> list[dict[str, 
 
 def _frame(log: DrivingLog, frame: CameraFrame, folder: Path) -> dict[str, Any]:
     stem = f"{frame.index:06d}"
-    resized = frame.camera in log.recorded_sizes
+    as_stored = _is_kept_as_stored(log, frame.camera)
     entry: dict[str, Any] = {
         "camera": frame.camera,
         "index": frame.index,
         "timestamp_us": int(frame.timestamp_us),
         "world_from_cam": frame.world_from_cam.tolist(),
     }
-    if isinstance(frame.image, Path) and not resized:
+    if isinstance(frame.image, Path) and as_stored:
         entry["image"] = _copy(frame.image, folder, f"images/{frame.camera}/{stem}{frame.image.suffix}")
     else:
         entry["image"] = _write_png(log.image(frame), folder, f"images/{frame.camera}/{stem}.png")
     masks = {}
     for name, source in frame.masks.items():
         place = f"masks/{name}/{frame.camera}/{stem}"
-        if isinstance(source, Path) and not resized:
+        if isinstance(source, Path) and as_stored:
             masks[name] = _copy(source, folder, place + source.suffix)
         else:
             masks[name] = _write_png(_mask_pixels(log, frame, name), folder, place + ".png")
+    lens = log.cameras[frame.camera].recorded_lens
+    if lens is not None and not as_stored and not lens.seen.all():
+        # The pictures written know nothing of the lens: what it did not show is told by a mask.
+        never = ~log.valid(frame)
+        masks["ignore"] = _write_png(never, folder, f"masks/ignore/{frame.camera}/{stem}.png")
     return {**entry, "masks": masks} if masks else entry
 
 

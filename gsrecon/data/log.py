@@ -20,6 +20,7 @@ from gsrecon.data.points import read_points
 from gsrecon.data.projection import project
 from gsrecon.data.sparse_points import SparsePoints
 from gsrecon.data.trajectory import poses_at
+from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.camera import CameraModel
 
@@ -35,6 +36,8 @@ class Camera:
     ego_from_cam: Float64[np.ndarray, "4 4"]
     model: CameraModel = "pinhole"
     distortion: tuple[float, float, float, float] | None = None
+    recorded_lens: RadialTangentialLens | None = None
+    """How the stored pictures and masks are bent, where they are; the log gives them undistorted."""
 
 
 @dataclass(frozen=True)
@@ -212,13 +215,19 @@ class DrivingLog:
         return self._cached("ids", source, camera, load)
 
     def valid(self, frame: CameraFrame) -> Bool[np.ndarray, "H W"]:
-        """False on pixels that never count: the own car (`ego`) and what the user excludes (`ignore`)."""
+        """False on pixels that never count.
+
+        Those of the own car (`ego`), what the user excludes (`ignore`), and what undistorted pictures show
+        of places that nobody recorded.
+        """
         camera = self.cameras[frame.camera]
         valid = np.ones((camera.height, camera.width), dtype=bool)
         for name in ("ego", "ignore"):
             mask = self.mask(frame, name)
             if mask is not None:
                 valid &= ~mask
+        if camera.recorded_lens is not None and not camera.recorded_lens.seen.all():
+            valid &= ~self._covered(frame.camera, ~camera.recorded_lens.seen)
         return valid
 
     def points(self, sweep: LidarSweep) -> Float32[np.ndarray, "N 3"]:
@@ -338,7 +347,7 @@ class DrivingLog:
         return self.recorded_sizes.get(camera, (self.cameras[camera].width, self.cameras[camera].height))
 
     def _used_part(self, frame: CameraFrame, source: PictureSource, pixels: np.ndarray) -> np.ndarray:
-        """A stored picture without what `cropped` left out, once its size is known to be right."""
+        """A stored picture, its size checked, undistorted and without what `cropped` left out."""
         width, height = self._recorded_size(frame.camera)
         if pixels.shape[:2] != (height, width):
             name = source if isinstance(source, Path) else f"frame {frame.index} of {frame.camera}"
@@ -346,8 +355,22 @@ class DrivingLog:
                 f"{name}: the picture is {pixels.shape[1]} x {pixels.shape[0]}, but camera "
                 f"{frame.camera} has {width} x {height}; correct the camera's size and K or the picture"
             )
-        left, top, wide, high = self.crops.get(frame.camera, (0, 0, width, height))
+        lens = self.cameras[frame.camera].recorded_lens
+        if lens is not None:
+            pixels = lens.undistort(pixels) if pixels.ndim == 3 else lens.undistort_ids(pixels)
+        return self._crop(frame.camera, pixels)
+
+    def _crop(self, camera: str, pixels: np.ndarray) -> np.ndarray:
+        left, top, wide, high = self.crops.get(camera, (0, 0, *self._recorded_size(camera)))
         return np.ascontiguousarray(pixels[top : top + high, left : left + wide])
+
+    def _covered(self, camera: str, mask: Bool[np.ndarray, "_H _W"]) -> Bool[np.ndarray, "H W"]:
+        """Pixels of the camera's size that a mask of the recorded size covers any of."""
+        size = self.cameras[camera]
+        part = self._crop(camera, mask)
+        if part.shape == (size.height, size.width):
+            return part
+        return average_by_area(part[..., None], size.width, size.height)[..., 0] > 1e-6
 
 
 def _resized(camera: Camera, scale: float) -> Camera:
