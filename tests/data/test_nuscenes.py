@@ -285,14 +285,26 @@ def test_a_mask_of_another_size_is_named(root):
         read_nuscenes(root)
 
 
-def test_a_jumping_box_and_a_single_key_are_read_and_left_to_the_preflight(root):
-    edit(root, "sample_annotation", lambda rows: rows[1:])
+def test_an_object_with_one_key_and_a_scene_without_boxes_are_read_and_told(root):
     (track,) = read_nuscenes(root).tracks
-    assert len(track.timestamps_us) == 1
+    assert track.timestamps_us.tolist() == [1_000_000]
     assert "1 have a single key" in track_findings(read_nuscenes(root))[0].message
     edit(root, "sample_annotation", lambda rows: [])
     assert read_nuscenes(root).tracks == ()
     assert "the drive has no boxes" in track_findings(read_nuscenes(root))[0].message
+
+
+def test_a_box_that_jumps_is_read_as_it_is_and_left_to_the_preflight(ddad, tmp_path):
+    root = write_nuscenes(read_nuscenes(ddad).select(cameras=["CAM_FRONT"]), tmp_path / "copy")
+    edit(
+        root,
+        "sample_annotation",
+        lambda rows: rows[1]["translation"].__setitem__(0, rows[1]["translation"][0] + 9),
+    )
+    log = read_nuscenes(root)
+    (found,) = [finding for finding in track_findings(log) if finding.severity != "note"]
+    assert log.tracks[0].id in found.where
+    assert "9.0 m off an even motion" in found.message
 
 
 def test_the_trajectory_is_the_lidars_and_reaches_to_the_first_and_last_picture(one, root):
