@@ -97,7 +97,8 @@ class RigidActors:
         """Which of the wanted objects some camera may see."""
         if cameras is None or self.deformation is None:
             return wanted
-        reach = self.sizes_lwh.norm(dim=1) + self.deformation.reach()
+        # Deformation stays about the box: what leaves it farther than the box is large is lost anyway.
+        reach = 2 * self.sizes_lwh.norm(dim=1)
         return wanted & may_be_seen(poses[0, :, :3, 3].detach().float(), reach, cameras)
 
     def outside(self) -> Float[Tensor, ""]:

@@ -14,9 +14,6 @@ from gsrecon.ops.splats import Splats
 from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.sight import may_be_seen
 
-_SIGMAS = 3.0
-"""How far from its centre a Gaussian shows, in standard deviations."""
-
 
 class DeformableField:
     """EGSRAL's scene: no boxes are needed, what moves is found out. Part of object 0, the background."""
@@ -51,8 +48,7 @@ class DeformableField:
         if cameras is None:
             return None
         with torch.no_grad():
-            reach = self.deformation.reach() + _SIGMAS * still.scales.amax(dim=1)
-            return may_be_seen(still.means, reach, cameras)
+            return may_be_seen(still.means, self.deformation.reach(still.scales), cameras)
 
     def resample(self, change: Resample) -> dict[str, Tensor]:
         """Applies a change to the Gaussians and their states."""
@@ -65,8 +61,8 @@ class DeformableField:
         return {**self.gaussians.named(), **self.deformation.named()}
 
     def tensors(self) -> dict[str, Tensor]:
-        """The same; there is nothing else."""
-        return self.parameters()
+        """The same, and what guides the deformation."""
+        return {**self.parameters(), **self.deformation.kept()}
 
     def settings(self) -> dict[str, Any]:
         """The deformation's."""

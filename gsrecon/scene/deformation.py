@@ -14,6 +14,7 @@ Deformation net and DEM are two heads of one trunk. The OEM's correction is a re
 multiplied by g too, so that a static Gaussian needs no network at all. All heads start at zero: the identity.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.settings import SUPPORT_SIGMAS
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.deformation_schedule import DeformationSchedule, Phase
 from gsrecon.scene.encoding import encode, octaves_down_to
@@ -33,6 +35,8 @@ _TRUNK, _MOTION, _ENHANCEMENT = "trunk", "deformation", "dem"
 _OPACITY_TRUNK, _OPACITY = "oem.trunk", "oem.head"
 _CODES, _CODE_SIZE = "codes.table", 8
 _STATE_OCTAVES = 1
+_LARGEST_STRETCH = 0.7
+"""Bound on ds: nothing becomes longer than twice as long, four times with the DEM at its most."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class DeformationConfig:
     """tau: the networks run on Gaussians whose state is above this."""
     first_state: float = 0.1
     """State of every Gaussian at first, unless more is known."""
+    lidar_state: float = 0.8
+    """First state where lidar sweeps say that something was there for a while only."""
+    lidar_evidence: int = 60_000
+    """At most this many of their answers guide the DEM; 0 does without lidar."""
     largest_share: float = 0.15
     """At most this share of the Gaussians is dynamic after the discovery; the highest states win."""
     shortest_period_m: float = 4.0
@@ -131,6 +139,8 @@ class Deformation:
         self.generator: torch.Generator | None = None
         self.latest: Deformed | None = None
         """Of the latest call with gradients."""
+        self.evidence: Float[Tensor, "E 5"] = torch.zeros(0, 5)
+        """Place [m], time [s] and whether something was there (1, 0): see `presence_error`."""
 
     @staticmethod
     def start(
@@ -218,11 +228,26 @@ class Deformation:
             opacities=opacities,
         )
 
-    def reach(self) -> float:
-        """No centre moves farther than this [m]."""
+    def presence_error(self, count: int) -> Float[Tensor, ""] | None:
+        """Mean square by which the DEM shows what was not there and hides what was, for some evidence.
+
+        None where there is no evidence, no DEM, or no step going on.
+        """
+        if len(self.evidence) == 0 or not (self.config.enhancement and self.phase.active):
+            return None
+        chosen = self.evidence[torch.randint(len(self.evidence), (count,), generator=self.generator)]
+        state = 0.5 + 0.5 * torch.rand(count, generator=self.generator)
+        features = self._features(chosen[:, :3], state, chosen[:, 3:4], None)
+        shown = 2 * head(_ENHANCEMENT, self.networks, features)[:, 1].sigmoid()
+        return torch.where(chosen[:, 4] > 0.5, (1 - shown).clamp_min(0), shown).square().mean()
+
+    def reach(self, scales: Float[Tensor, "N 3"]) -> Float[Tensor, " N"]:
+        """No Gaussian of such standard deviations [m] ever shows farther from its canonical centre [m]."""
+        most = 2.0 if self.config.enhancement else 1.0
+        shown = SUPPORT_SIGMAS * scales.amax(dim=1)
         if not self.config.motion:
-            return 0.0
-        return 3**0.5 * self.config.largest_motion_m * (2.0 if self.config.enhancement else 1.0)
+            return shown
+        return 3**0.5 * most * self.config.largest_motion_m + shown * math.exp(most * _LARGEST_STRETCH)
 
     def resample(self, change: Resample) -> None:
         """Children inherit the state."""
@@ -231,6 +256,10 @@ class Deformation:
     def named(self) -> dict[str, Tensor]:
         """State and networks by name."""
         return {"state": self.state, **self.networks}
+
+    def kept(self) -> dict[str, Tensor]:
+        """What is stored beside the parameters."""
+        return {"evidence": self.evidence} if len(self.evidence) > 0 else {}
 
     def settings(self) -> dict[str, Any]:
         """Everything else, as JSON values."""
@@ -243,7 +272,9 @@ class Deformation:
         extent = Extent(**{**settings["extent"], "centre": tuple(settings["extent"]["centre"])})
         names = (_TRUNK, _MOTION, _ENHANCEMENT, "oem", "codes")
         networks = {name: t for name, t in tensors.items() if name.split(".")[0] in names}
-        return Deformation(config, extent, tensors["state"], networks)
+        again = Deformation(config, extent, tensors["state"], networks)
+        again.evidence = tensors.get("evidence", again.evidence)
+        return again
 
     def _limit_share(self) -> None:
         """Makes the weakest dynamic Gaussians static where there are more than the largest share."""
@@ -282,16 +313,12 @@ class Deformation:
         config = self.config
         state = self.state[rows]
         gate = gate_of(state, threshold)
-        space, time = _octaves(config, self.extent)
         # Networks look a place up; where a Gaussian lies is fitted by its own gradient, not through them.
-        place = encode(self._scaled(gaussians.means[rows].detach()), space)
-        moment = encode(self._scaled_time(time_s), time).expand(len(rows), -1)
-        told = [place, encode(state.detach()[:, None], _STATE_OCTAVES), moment]
-        if objects is not None:
-            told.append(self.networks[_CODES][objects[rows]])
-        features = hidden(_TRUNK, self.networks, torch.cat(told, dim=1))
+        means = gaussians.means[rows].detach()
+        moment = means.new_tensor([[self._with_noise(time_s)]]).expand(len(rows), 1)
+        features = self._features(means, state.detach(), moment, None if objects is None else objects[rows])
         motion = self._motion(features)
-        opacity = self._canonical_opacity(gaussians, rows, place, gate)
+        opacity = self._canonical_opacity(gaussians, rows, gate)
         if config.enhancement:
             enhancement = 2 * head(_ENHANCEMENT, self.networks, features).sigmoid()
             motion = None if motion is None else enhancement[:, :1] * motion
@@ -299,35 +326,58 @@ class Deformation:
         self.latest = Deformed(state, gate, motion)
         return None if motion is None else gate[:, None] * motion, opacity
 
+    def _features(
+        self,
+        means: Float[Tensor, "M 3"],
+        state: Float[Tensor, " M"],
+        times_s: Float[Tensor, "M 1"],
+        objects: Int64[Tensor, " M"] | None,
+    ) -> Float[Tensor, "M W"]:
+        """What the trunk makes of places [m], states and times [s]."""
+        space, time = _octaves(self.config, self.extent)
+        start, stop = self.extent.start_s, self.extent.stop_s
+        told = [
+            encode(self._scaled(means), space),
+            encode(state[:, None], _STATE_OCTAVES),
+            encode(2 * (times_s - start) / (stop - start) - 1, time),
+        ]
+        if objects is not None:
+            told.append(self.networks[_CODES][objects])
+        return hidden(_TRUNK, self.networks, torch.cat(told, dim=1))
+
     def _motion(self, features: Float[Tensor, "M W"]) -> Float[Tensor, "M 10"] | None:
         """The motion dx [m], dr, ds."""
         if not self.config.motion:
             return None
         motion = head(_MOTION, self.networks, features)
-        limit = self.config.largest_motion_m
-        # The values themselves near zero, never beyond the limit.
-        return torch.cat([limit * (motion[:, :3] / limit).tanh(), motion[:, 3:]], dim=1)
+        dx = _bounded(motion[:, :3], self.config.largest_motion_m)
+        return torch.cat([dx, motion[:, 3:7], _bounded(motion[:, 7:], _LARGEST_STRETCH)], dim=1)
 
     def _canonical_opacity(
-        self, gaussians: Gaussians, rows: Int64[Tensor, " M"], place: Tensor, gate: Float[Tensor, " M"]
+        self, gaussians: Gaussians, rows: Int64[Tensor, " M"], gate: Float[Tensor, " M"]
     ) -> Float[Tensor, " M"]:
         """o_o."""
         logits = gaussians.logit_opacities[rows]
         if not self.config.opacity_enhancement:
             return logits.sigmoid()
+        place = encode(self._scaled(gaussians.means[rows]), _octaves(self.config, self.extent)[0])
         shape = [gaussians.quats[rows], gaussians.log_scales[rows], logits[:, None]]
-        canonical = torch.cat([place, *(part.detach() for part in shape)], dim=1)
+        canonical = torch.cat([place, *shape], dim=1).detach()
         residual = head(_OPACITY, self.networks, hidden(_OPACITY_TRUNK, self.networks, canonical))
         return (logits + gate * residual[:, 0]).sigmoid()
 
     def _scaled(self, points: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
         return (points - points.new_tensor(self.extent.centre)) / self.extent.half_size_m
 
-    def _scaled_time(self, time_s: float) -> Float[Tensor, "1 1"]:
-        if self.phase.time_noise_s > 0:
-            time_s += self.phase.time_noise_s * float(torch.randn(1, generator=self.generator))
-        start, stop = self.extent.start_s, self.extent.stop_s
-        return self.state.new_tensor([[2 * (time_s - start) / (stop - start) - 1]])
+    def _with_noise(self, time_s: float) -> float:
+        if self.phase.time_noise_s == 0:
+            return time_s
+        return time_s + self.phase.time_noise_s * float(torch.randn(1, generator=self.generator))
+
+
+def _bounded(values: Tensor, limit: float) -> Tensor:
+    """The values themselves near zero, never beyond the limit."""
+    return limit * (values / limit).tanh()
 
 
 def gate_of(state: Float[Tensor, " M"], threshold: Float[Tensor, " M"] | float) -> Float[Tensor, " M"]:

@@ -36,4 +36,4 @@ def octaves_down_to(shortest_period: float, half_extent: float) -> int:
     """
     if not shortest_period > 0:
         raise ValueError(f"shortest_period: expected above 0, got {shortest_period}")
-    return min(MOST_OCTAVES, max(1, math.ceil(math.log2(2 * half_extent / shortest_period) + 1e-9) + 1))
+    return min(MOST_OCTAVES, max(1, math.ceil(math.log2(2 * half_extent / shortest_period) - 1e-9) + 1))

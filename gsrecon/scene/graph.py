@@ -184,9 +184,8 @@ class SceneGraph:
                 continue
             if isinstance(node, GaussianNode):
                 node.gaussians = node.gaussians.trainable()
-            else:
-                for name, parameter in node.parameters().items():
-                    parameter.requires_grad_(f"{node.id}/{name}" not in self.frozen)
+            for name, parameter in node.parameters().items():
+                parameter.requires_grad_(f"{node.id}/{name}" not in self.frozen)
 
     def parameters(self) -> Mapping[str, Tensor]:
         """Every optimised tensor of every node, as `node id/name`; what is frozen is left out."""

@@ -5,6 +5,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gsrecon.geometry.camera import Cameras
+from gsrecon.ops.settings import FRUSTUM_MARGIN
+
+_BLUR_PX = 2.0
+"""The picture is taken to be this much larger on all sides, for the rasterizer widens what it draws."""
 
 
 def may_be_seen(
@@ -12,6 +16,7 @@ def may_be_seen(
 ) -> Bool[Tensor, " N"]:
     """False only where no camera sees any point within `reach` [m] of the place.
 
+    The rasterizer's linearised projection draws a Gaussian somewhat wider than it is; that is allowed for.
     Pinhole cameras look through four planes; of other lenses nothing is known here, and all may be seen.
     """
     seen = torch.zeros(len(points_in_world), dtype=torch.bool, device=points_in_world.device)
@@ -24,7 +29,7 @@ def may_be_seen(
             # Planes go through the camera's centre: turned into world, their offset is that of the centre.
             normals, offsets = planes @ view[:3, :3], planes @ view[:3, 3]
             inside = points_in_world @ normals.T + offsets
-            seen |= (inside.amin(dim=1) + reach) > 0
+            seen |= (inside.amin(dim=1) + (1 + FRUSTUM_MARGIN) * reach) > 0
     return seen
 
 
@@ -37,10 +42,10 @@ def _side_planes(cameras: Cameras, camera: int) -> Float[Tensor, "5 3"]:
     fx, fy, cx, cy, skew = (float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], K[0, 1]))
     planes = torch.tensor(
         [
-            [fx, skew, cx],
-            [-fx, -skew, cameras.width - cx],
-            [0.0, fy, cy],
-            [0.0, -fy, cameras.height - cy],
+            [fx, skew, cx + _BLUR_PX],
+            [-fx, -skew, cameras.width - cx + _BLUR_PX],
+            [0.0, fy, cy + _BLUR_PX],
+            [0.0, -fy, cameras.height - cy + _BLUR_PX],
             [0.0, 0.0, 1.0],
         ]
     )

@@ -46,8 +46,8 @@ class Trajectories:
 
     @staticmethod
     def start(
-        times_s: Sequence[Float64[Tensor, " T"]],
-        world_from_actor: Sequence[Float64[Tensor, "T 4 4"]],
+        times_s: Sequence[Float64[Tensor, " _"]],
+        world_from_actor: Sequence[Float64[Tensor, "_ 4 4"]],
         spans_s: Sequence[tuple[float, float]],
         knot_interval_s: float,
     ) -> "Trajectories":

@@ -4,11 +4,10 @@ from dataclasses import dataclass, field
 
 from gsrecon.gaussians.density import DensityConfig
 from gsrecon.gaussians.density_classic import ClassicDensity
-from gsrecon.ops.settings import RasterizeMode
+from gsrecon.ops.settings import RasterizeMode, RasterizeSettings
 from gsrecon.scene.groups import Groups
 from gsrecon.scene.render import Backend
 from gsrecon.train.dynamics import DynamicsConfig, NoDynamics
-
 
 @dataclass(frozen=True)
 class Rate:
@@ -80,6 +79,8 @@ class LossWeights:
     """State of what the networks run on, summed and divided by the number of Gaussians: stillness is free."""
     motion: float = 0.01
     """Gated motion |g dx| [m] in the same way, so that what moves moves no more than it must."""
+    presence: float = 0.05
+    """Mean square by which the DEM disagrees with lidar sweeps about where something is, and when."""
     trajectories: float = 0.001
     """How fast corrections of trajectories change, in decimetres and 0.01 rad a second, squared."""
     outside: float = 0.1
@@ -143,6 +144,8 @@ class TrainConfig:
     """Weights of the parts of the loss."""
     rates: LearningRates = field(default_factory=LearningRates)
     """Learning rates."""
+    eps2d: float = 0.1
+    """Variance by which every Gaussian is widened in the picture [px^2]; a pixel's own is 1/12."""
     near_plane: float = 0.2
     """Gaussians nearer than this are not drawn [m]."""
     mask_dilation_px: int = 2
@@ -169,6 +172,11 @@ class TrainConfig:
             raise ValueError(f"max_minutes: expected more than 0, got {self.max_minutes}")
         if not 0 <= self.sh_degree <= 4:
             raise ValueError(f"sh_degree: expected 0 to 4, got {self.sh_degree}")
+
+    @property
+    def settings(self) -> RasterizeSettings:
+        """How the scene is rasterized, in training and later."""
+        return RasterizeSettings(mode=self.mode, near_plane=self.near_plane, eps2d=self.eps2d)
 
     def masks_moving(self, spec_says: bool) -> bool:
         """Whether moving pixels are left out of training, where the scene spec says so or not."""

@@ -14,7 +14,6 @@ from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin
 from gsrecon.gaussians.order import morton_order
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops.knn import mean_neighbour_distance
-from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.deformable_field import DeformableField
@@ -34,6 +33,7 @@ from gsrecon.train.dynamics import (
     DeformationDynamics,
     DynamicsConfig,
 )
+from gsrecon.train.lidar_evidence import gather_evidence
 from gsrecon.train.sparse_start import found_points
 from gsrecon.train.split import Split
 from gsrecon.train.views import View, Views
@@ -61,8 +61,7 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
         DatasetError: There is no point to start from, or a picture or sweep is damaged.
     """
     log = split.log
-    settings = RasterizeSettings(mode=config.mode, near_plane=config.near_plane)
-    graph = SceneGraph(recording=split.recording(), settings=settings)
+    graph = SceneGraph(recording=split.recording(), settings=config.settings)
     boxes = _boxes(split, config)
     background = _background(split, views, config, generator, boxes)
     graph.add(background_node("background", background, split, config.dynamics, generator))
@@ -98,8 +97,15 @@ def background_node(
     gaps = [after - before for times in by_camera for before, after in pairwise(times)]
     interval_s = float(np.median(gaps)) if gaps else 0.0
     extent = Extent.around(gaussians.means, [time for times in by_camera for time in times], interval_s)
-    state = torch.full((len(gaussians),), dynamics.background.first_state)
-    return DeformableField(id, gaussians, Deformation.start(dynamics.background, extent, state, generator))
+    chosen = dynamics.background
+    state = torch.full((len(gaussians),), chosen.first_state)
+    evidence = gather_evidence(log, gaussians.means) if chosen.lidar_evidence > 0 and log.sweeps else None
+    if evidence is not None:
+        state[evidence.transient] = chosen.lidar_state
+    deformation = Deformation.start(chosen, extent, state, generator)
+    if evidence is not None:
+        deformation.evidence = evidence.presence(gaussians.means, chosen.lidar_evidence, generator)
+    return DeformableField(id, gaussians, deformation)
 
 
 def _boxes(split: Split, config: TrainConfig) -> Boxes | None:

@@ -20,6 +20,8 @@ from gsrecon.train.views import View
 _LARGEST_DEPTH_ERROR = 0.5
 """Log depth errors beyond this are taken for wrong lidar points and pull no more."""
 _NEEDLE_RATIO = 5.0
+_ANSWERS = 512
+"""As many answers of lidar sweeps are compared with the DEM in each step."""
 
 
 def picture_loss(
@@ -61,8 +63,8 @@ def needle_loss(gaussians: Gaussians) -> Float[Tensor, ""]:
     return (longest - middle - math.log(_NEEDLE_RATIO)).clamp_min(0).mean()
 
 
-def stillness(deformation: Deformation, weights: LossWeights, id: str) -> dict[str, Float[Tensor, ""]]:
-    """What keeps the static world static: states and motions, where the networks ran."""
+def deforming(deformation: Deformation, weights: LossWeights, id: str) -> dict[str, Float[Tensor, ""]]:
+    """States and motions, where the networks ran, keep the static world static; the DEM hears the lidar."""
     done, count = deformation.latest, len(deformation.state)
     if done is None:
         return {}
@@ -70,6 +72,9 @@ def stillness(deformation: Deformation, weights: LossWeights, id: str) -> dict[s
     if done.motion is not None and weights.motion > 0:
         moved = (done.gate[:, None] * done.motion[:, :3]).abs().sum()
         parts[f"motion/{id}"] = weights.motion * moved / count
+    error = deformation.presence_error(_ANSWERS) if weights.presence > 0 else None
+    if error is not None:
+        parts[f"presence/{id}"] = weights.presence * error
     return parts
 
 
@@ -88,7 +93,7 @@ def regularisers(
     deformations = graph.deformations
     for node in graph.trained_nodes:
         if node.id in deformations:
-            parts |= stillness(deformations[node.id], weights, node.id)
+            parts |= deforming(deformations[node.id], weights, node.id)
         if isinstance(node, RigidActors):
             parts[f"trajectories/{node.id}"] = weights.trajectories * node.trajectories.roughness()
             parts[f"outside/{node.id}"] = weights.outside * node.outside()
