@@ -9,13 +9,14 @@ from jaxtyping import Float64
 
 from gsrecon.data.images_found import VIDEO_SUFFIXES, Picture, Pictures, Stream, arrange, find_streams
 from gsrecon.data.images_metres import Placed, find_metres, lidar_files
-from gsrecon.data.images_pictures import Lens, lenses_of, undistorted_pictures, video_pictures
 from gsrecon.data.images_settings import ImagesSettings, Lidar, read_settings
-from gsrecon.data.images_sfm import Model, Progress, reconstruct
+from gsrecon.data.images_sfm import FoundLens, Model, Progress, reconstruct
+from gsrecon.data.images_video import video_pictures
 from gsrecon.data.images_world import choose_ego_camera, find_axes
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.sparse_points import SparsePoints
 from gsrecon.data.trajectory import poses_at
+from gsrecon.data.undistort import RadialTangentialLens, widest_pinhole
 from gsrecon.errors import DatasetError
 
 _log = logging.getLogger(__name__)
@@ -48,9 +49,7 @@ def read_images(path: Path | str, progress: Progress | None = None) -> DrivingLo
     pictures = arrange(streams, where, settings)
     model = reconstruct(pictures, settings, where, report)
     _require_connected(model, pictures, where)
-    lenses = lenses_of(model, pictures)
-    files = undistorted_pictures(pictures, model, lenses, report)
-    return _log_of(files, lenses, pictures, model, settings, where)
+    return _log_of(pictures, model, settings, where)
 
 
 class _Logged:
@@ -115,14 +114,7 @@ class _World:
         return back
 
 
-def _log_of(
-    files: dict[str, Picture],
-    lenses: dict[str, Lens],
-    pictures: Pictures,
-    model: Model,
-    settings: ImagesSettings,
-    where: Path,
-) -> DrivingLog:
+def _log_of(pictures: Pictures, model: Model, settings: ImagesSettings, where: Path) -> DrivingLog:
     poses = dict(zip(model.names, model.world_from_cam, strict=True))
     placed = [picture for picture in pictures.all if picture.name in poses]
     by_camera = {
@@ -168,8 +160,7 @@ def _log_of(
                 ),
             )
         )
-        lens = lenses[name]
-        cameras[name] = Camera(name, lens.K, *pictures.sizes[name], ego_from_cam, lens.model, lens.distortion)
+        cameras[name] = _camera(name, model.lenses[name], pictures.sizes[name], ego_from_cam, where)
     return DrivingLog(
         name=where.resolve().stem,
         source="images",
@@ -180,8 +171,8 @@ def _log_of(
                 index=picture.index,
                 timestamp_us=picture.timestamp_us,
                 world_from_cam=moved[picture.name],
-                image=files[picture.name].file,
-                masks=files[picture.name].masks,
+                image=picture.file,
+                masks=picture.masks,
             )
             for picture in placed
         ),
@@ -196,6 +187,25 @@ def _log_of(
         sweeps=() if settings.lidar is None else _sweeps(settings.lidar, pictures, moved),
         sparse_points=_sparse_points(model, world, placed),
     )
+
+
+def _camera(
+    name: str, lens: FoundLens, size: tuple[int, int], ego_from_cam: Float64[np.ndarray, "4 4"], where: Path
+) -> Camera:
+    """Pinhole and fisheye cameras stay as COLMAP found them; others are undistorted when they are read."""
+    if lens.model == "OPENCV_FISHEYE" or lens.distortion is None:
+        model = "pinhole" if lens.distortion is None else "fisheye"
+        return Camera(name, lens.K, *size, ego_from_cam, model, lens.distortion)
+    coefficients = (*lens.distortion, 0.0)
+    try:
+        pinhole = widest_pinhole(lens.K, coefficients, *size)
+    except ValueError as error:
+        raise DatasetError(
+            f"{where}: the lens found for {name} describes no camera ({error}); set its lens in images.toml, "
+            "best with K"
+        ) from error
+    recorded = RadialTangentialLens(lens.K, coefficients, *size, pinhole)
+    return Camera(name, pinhole, *size, ego_from_cam, recorded_lens=recorded)
 
 
 def _mounting(

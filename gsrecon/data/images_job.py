@@ -16,7 +16,7 @@ _UNKNOWN = {
     "auto": "SIMPLE_RADIAL",
     "pinhole": "SIMPLE_PINHOLE",
     "radial": "SIMPLE_RADIAL",
-    "opencv": "OPENCV",
+    "radial-tangential": "OPENCV",
     "fisheye": "OPENCV_FISHEYE",
 }
 

@@ -7,8 +7,8 @@ from jaxtyping import Float64
 _FEWEST = 20
 """Points that must agree before a scale is taken from them."""
 
-_SAME_RAY = 0.005
-"""A lidar point belongs to a point of the model up to this angle between their rays [rad]."""
+_SAME_RAY = 0.01
+"""Lidar points belong to a point of the model up to this angle between their rays [rad]."""
 
 _SMOOTH = 1.1
 """Lidar points around a ray belong to one surface while the farthest is no farther than this, relatively."""

@@ -12,9 +12,9 @@ from jaxtyping import Float64
 from gsrecon.data.folder_values import Value
 from gsrecon.errors import DatasetError
 
-Lens = Literal["auto", "pinhole", "radial", "opencv", "fisheye"]
+Lens = Literal["auto", "pinhole", "radial", "radial-tangential", "fisheye"]
 
-DISTORTIONS: Mapping[str, int] = {"pinhole": 0, "radial": 1, "opencv": 4, "fisheye": 4}
+DISTORTIONS: Mapping[str, int] = {"pinhole": 0, "radial": 1, "radial-tangential": 4, "fisheye": 4}
 """Numbers of distortion by lens: none; k1; k1, k2, p1, p2; Kannala-Brandt's k1 to k4."""
 
 

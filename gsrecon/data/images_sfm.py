@@ -51,7 +51,7 @@ class FoundLens:
 
     @property
     def distortion(self) -> tuple[float, float, float, float] | None:
-        """Four coefficients in the model's own order; None where there is no distortion."""
+        """k1, k2, p1, p2, of a fisheye k1 to k4; None where there is no distortion."""
         rest = self.params[3:] if self.model.startswith("SIMPLE") else self.params[4:]
         k1, k2, p1, p2 = (*rest, 0.0, 0.0, 0.0, 0.0)[:4]
         return (k1, k2, p1, p2) if rest else None
