@@ -19,7 +19,7 @@ pictures nearer to each other than `_SPACING_M` stand for one another."""
 _SPACING_M = 1.0
 _SPACING_RAD = 0.05
 
-_MOST_PAIRS = 2**21
+_MOST_PAIRS = 2**19
 """Pairs of point and picture that are looked at at once."""
 
 

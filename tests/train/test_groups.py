@@ -1,0 +1,250 @@
+"""Training by groups: the same run for one group, resumed bits, merged owners, bounded memory."""
+
+import errno
+import os
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gsrecon.errors import CheckpointError, SpecError, TrainingError
+from gsrecon.evaluation.evaluate import evaluate
+from gsrecon.evaluation.export import export_ply
+from gsrecon.evaluation.novel_views import driven_path, render_path
+from gsrecon.gaussians.ply import read_ply
+from gsrecon.scene import sealed
+from gsrecon.scene.groups import Groups
+from gsrecon.scene.groups_scene import GroupedScene, open_scene
+from gsrecon.scene.groups_store import GroupStore, picture_groups
+from gsrecon.train.checkpoint import load_checkpoint
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.groups import train_groups
+from gsrecon.train.groups_merge import merge_groups
+from gsrecon.train.loop import train
+from gsrecon.train.progress import Progress, TrainResult
+from tests.train.test_checkpoint import CONFIG
+from tests.train.tiny_drive import SPEC, tiny_drive
+
+GROUPS = Groups(count=3, reach_m=8.0, overlap_m=2.0, rounds=2, shared_share=0.1)
+GROUPED = replace(CONFIG, steps=60, groups=GROUPS, checkpoints=4, log_every=10)
+
+
+class StopAt:
+    """Stops the run after a step, as a signal or by an exception; keeps what it was told."""
+
+    def __init__(self, step: int = 0, how: str = "interrupt") -> None:
+        self.step, self.how = step, how
+        self.seen: list[Progress] = []
+
+    def on_step(self, progress: Progress) -> None:
+        self.seen.append(progress)
+        if progress.step != self.step:
+            return
+        if self.how == "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            raise RuntimeError("killed")
+
+    def on_event(self, message: str) -> None:
+        pass
+
+
+def final_files(result: TrainResult) -> dict[str, bytes]:
+    """The latest of every part, but the time it took."""
+    files = {}
+    for latest in result.scene_dir.glob("*/latest"):
+        for path in latest.rglob("*.safetensors"):
+            files[f"{latest.parent.name}/{path.relative_to(latest)}"] = path.read_bytes()
+    return files
+
+
+@pytest.fixture(scope="module")
+def drive():
+    return tiny_drive(frames=18, spacing=1.0)
+
+
+@pytest.fixture(scope="module")
+def watcher() -> StopAt:
+    return StopAt()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(drive, watcher, tmp_path_factory) -> TrainResult:
+    return train_groups(drive, SPEC, GROUPED, tmp_path_factory.mktemp("groups") / "run", [watcher])
+
+
+def test_one_group_is_the_plain_run_bit_for_bit(drive, tmp_path):
+    config = replace(CONFIG, groups=replace(GROUPS, count=1))
+    whole = train(drive, SPEC, config, tmp_path / "whole")
+    grouped = train_groups(drive, SPEC, config, tmp_path / "grouped")
+    for path in sorted(whole.scene_dir.parent.rglob("*.safetensors")):
+        other = grouped.scene_dir.parent / path.relative_to(whole.scene_dir.parent)
+        assert other.read_bytes() == path.read_bytes()
+
+
+def test_every_group_is_trained_to_its_end_and_progress_names_group_and_round(uninterrupted, watcher):
+    assert uninterrupted.finished
+    assert watcher.seen[-1].fraction == pytest.approx(1.0)
+    assert uninterrupted.steps == watcher.seen[-1].step == len(watcher.seen)
+    told = list(dict.fromkeys(progress.part for progress in watcher.seen))
+    assert told == [
+        "what all groups share",
+        *(f"round {r} of 2, group {k} of 3" for r in (1, 2) for k in (1, 2, 3)),
+    ]
+
+
+def test_training_a_group_changes_nothing_that_others_own(drive, uninterrupted):
+    """Halo, far field, sky, cameras' constants and other pictures' corrections are drawn as they are."""
+    store = GroupStore(uninterrupted.scene_dir)
+    plan, _ = store.read_plan()
+    own = store.own(1)
+    assert {node.id for node in own} == {"background", "appearance", "camera_refinement"}
+    own.frozen.clear()
+    store.surround(own, 1, plan)
+    assert {"far", "sky", "background-000", "background-002"} <= own.frozen
+    first = store.own(1)
+    for id, tables in (("appearance", ["picture_values"]), ("camera_refinement", ["rig_translations"])):
+        others = picture_groups(plan, first[id]) != 1
+        for table in tables:
+            # What group 1 held of others is what they had when it was visited last, or had before.
+            assert first[id].parameters()[table].shape[0] == len(others)
+            assert bool(others.any())
+            assert not bool(others.all())
+
+
+def test_corrections_of_each_picture_are_the_owners(uninterrupted):
+    store = GroupStore(uninterrupted.scene_dir)
+    scene = GroupedScene(uninterrupted.scene_dir)
+    plan = scene.plan
+    merged = scene.appearance
+    assert merged is not None
+    owners = picture_groups(plan, merged)
+    assert sorted(set(owners.tolist())) == [0, 1, 2]
+    for group in range(3):
+        stored = store.own(group).appearance
+        assert stored is not None
+        rows = owners == group
+        assert torch.equal(merged.picture_values[rows], stored.picture_values[rows])
+        assert bool((stored.picture_values[rows] != 0).any())
+
+
+def test_a_scene_in_groups_is_judged_drawn_and_exported(drive, uninterrupted, tmp_path):
+    scene = open_scene(uninterrupted.run_dir)
+    assert isinstance(scene, GroupedScene)
+    evaluation = evaluate(scene, drive)
+    assert len(evaluation.pictures) == 4
+    assert evaluation.psnr > 10
+    assert len(list(render_path(scene, driven_path(scene, left_m=0.5)))) == 18
+    export_ply(scene, tmp_path / "scene.ply")
+    assert (
+        len(read_ply(tmp_path / "scene.ply")) == len(scene) == evaluation.gaussians == uninterrupted.gaussians
+    )
+
+
+def test_only_the_groups_that_are_asked_for_are_resident(uninterrupted):
+    scene = GroupedScene(uninterrupted.scene_dir)
+    assert scene.resident == []
+    first = scene.for_frame(scene.recording.frames[0])
+    assert scene.resident == [0]
+    assert scene.for_frame(scene.recording.frames[1]) is first
+    scene.for_frame(scene.recording.frames[-1])
+    assert scene.resident == [2]
+
+
+@pytest.mark.parametrize("step", [3, 20, 45])
+def test_a_run_that_died_resumes_to_the_same_bits(step, drive, uninterrupted, tmp_path):
+    """In the shared pass, in the first and in the second round."""
+    with pytest.raises(RuntimeError, match="killed"):
+        train_groups(drive, SPEC, GROUPED, tmp_path / "run", [StopAt(step, "raise")])
+    resumed = train_groups(drive, SPEC, GROUPED, tmp_path / "run", resume=True)
+    assert resumed.finished
+    assert final_files(resumed) == final_files(uninterrupted)
+
+
+def test_ctrl_c_saves_the_group_and_the_run_goes_on_from_that_step(drive, uninterrupted, tmp_path):
+    stopped = train_groups(drive, SPEC, GROUPED, tmp_path / "run", [StopAt(25)])
+    assert not stopped.finished
+    assert stopped.steps == 25
+    watch = StopAt()
+    resumed = train_groups(drive, SPEC, GROUPED, tmp_path / "run", [watch], resume=True)
+    assert watch.seen[0].step == 26
+    assert final_files(resumed) == final_files(uninterrupted)
+
+
+def test_a_full_disk_leaves_every_group_as_it_was(drive, uninterrupted, tmp_path, monkeypatch):
+    room = 7
+    write = sealed._write_flushed
+
+    def full(path: Path, content: bytes) -> None:
+        nonlocal room
+        room -= path.name == "optimizer.safetensors"
+        if room < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(sealed, "_write_flushed", full)
+    with pytest.raises(TrainingError, match=r"cannot be written \(No space left on device\)"):
+        train_groups(drive, SPEC, GROUPED, tmp_path / "run")
+    monkeypatch.undo()
+    resumed = train_groups(drive, SPEC, GROUPED, tmp_path / "run", resume=True)
+    assert final_files(resumed) == final_files(uninterrupted)
+
+
+def test_groups_trained_apart_are_merged_and_the_owner_wins(drive, tmp_path):
+    config = replace(GROUPED, steps=30)
+    first = train_groups(drive, SPEC, config, tmp_path / "a", only=0)
+    assert first.finished
+    shutil.copytree(tmp_path / "a", tmp_path / "b", symlinks=True)
+    train_groups(drive, SPEC, config, tmp_path / "b", only=2)
+    untouched = (tmp_path / "a" / "groups" / "000" / "latest" / "manifest.json").read_bytes()
+    taken = merge_groups(tmp_path / "a", [tmp_path / "b"])
+    assert taken == {2: tmp_path / "b"}
+    for number, run in ((0, "a"), (2, "b")):
+        ours = tmp_path / "a" / "groups" / f"{number:03d}" / "latest" / "training" / "counters.json"
+        theirs = tmp_path / run / "groups" / f"{number:03d}" / "latest" / "training" / "counters.json"
+        assert ours.read_bytes() == theirs.read_bytes()
+    assert (tmp_path / "a" / "groups" / "000" / "latest" / "manifest.json").read_bytes() == untouched
+    assert not merge_groups(tmp_path / "a", [tmp_path / "b"])
+    GroupedScene(tmp_path / "a" / "groups").group(2)
+
+
+def test_runs_cut_otherwise_are_not_merged(drive, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    other = replace(GROUPED, steps=30, groups=replace(GROUPS, count=2))
+    train_groups(drive, SPEC, other, tmp_path / "other", only=0)
+    with pytest.raises(CheckpointError, match="cut into other groups"):
+        merge_groups(run, [tmp_path / "other"])
+
+
+def test_a_group_that_is_not_there_is_named(drive, tmp_path):
+    with pytest.raises(SpecError, match=r"group 3: the drive is cut into 3 groups, 0 to 2"):
+        train_groups(drive, SPEC, GROUPED, tmp_path / "run", only=3)
+
+
+def test_resuming_on_another_drive_is_refused(uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    with pytest.raises(CheckpointError, match="begun on other pictures than tiny has"):
+        train_groups(tiny_drive(frames=17, spacing=1.0), SPEC, GROUPED, run, resume=True)
+
+
+def test_a_missing_group_is_named_when_it_is_needed(uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    scene = GroupedScene(run / "groups")
+    shutil.rmtree(run / "groups" / "002")
+    with pytest.raises(CheckpointError, match=r"002.*there is no scene"):
+        scene.group(2)
+
+
+def test_homes_of_first_gaussians_are_disjoint(drive, uninterrupted):
+    store = GroupStore(uninterrupted.scene_dir)
+    plan, _ = store.read_plan()
+    config = TrainConfig(steps=1)
+    for number in range(3):
+        # The first checkpoints are gone by now; owned Gaussians stay near the pictures of their group.
+        state = load_checkpoint(store.group(number), 1, replace(config, density=CONFIG.density))
+        means = state.graph["background"].gaussians.means
+        around = plan.sight(number, around=True).nearest(means, torch.zeros(len(means)))
+        assert bool(around.isfinite().float().mean() > 0.9)
