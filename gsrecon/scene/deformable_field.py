@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
@@ -40,15 +39,14 @@ class DeformableField:
             ValueError: The cameras have different times; draw them one after the other.
         """
         still = self.gaussians.to_splats(sh_degree)
-        return self.deformation.apply(
-            self.gaussians, still, one_time(times_s), self._in_sight(still, cameras)
-        )
 
-    def _in_sight(self, still: Splats, cameras: Cameras | None) -> Tensor | None:
-        if cameras is None:
-            return None
-        with torch.no_grad():
-            return may_be_seen(still.means, self.deformation.reach(still.scales), cameras)
+        def seen(rows: Int64[Tensor, " M"]) -> Bool[Tensor, " M"]:
+            assert cameras is not None
+            return may_be_seen(still.means[rows], self.deformation.reach(still.scales[rows]), cameras)
+
+        return self.deformation.apply(
+            self.gaussians, still, one_time(times_s), None if cameras is None else seen
+        )
 
     def resample(self, change: Resample) -> dict[str, Tensor]:
         """Applies a change to the Gaussians and their states."""

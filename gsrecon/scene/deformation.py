@@ -15,7 +15,7 @@ multiplied by g too, so that a static Gaussian needs no network at all. All head
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -30,6 +30,9 @@ from gsrecon.ops.splats import Splats
 from gsrecon.scene.deformation_schedule import DeformationSchedule, Phase
 from gsrecon.scene.encoding import encode, octaves_down_to
 from gsrecon.scene.perceptron import head, hidden, new_head, new_hidden
+
+Concerned = Callable[[Int64[Tensor, " M"]], Bool[Tensor, " M"]]
+"""Which of some rows have to be at the right place."""
 
 _TRUNK, _MOTION, _ENHANCEMENT = "trunk", "deformation", "dem"
 _OPACITY_TRUNK, _OPACITY = "oem.trunk", "oem.head"
@@ -198,7 +201,7 @@ class Deformation:
         gaussians: Gaussians,
         splats: Splats,
         time_s: float,
-        candidates: Bool[Tensor, " N"] | None = None,
+        concerned: Concerned | None = None,
         objects: Int64[Tensor, " N"] | None = None,
     ) -> Splats:
         """The splats at a time.
@@ -207,12 +210,13 @@ class Deformation:
             gaussians: The canonical Gaussians.
             splats: The same, activated.
             time_s: From the start of the log [s].
-            candidates: Others stay as they are: nobody sees them, or they never move.
+            concerned: Tells of rows whether they are; the others stay as they are: nobody sees them, or they
+                never move.
             objects: Which object each Gaussian belongs to, where there are objects.
         """
         if not self.phase.active:
             return splats
-        rows, threshold = self._rows(candidates)
+        rows, threshold = self._rows(concerned)
         if len(rows) == 0:
             return splats
         motion, opacity = self._run(gaussians, rows, threshold, time_s, objects)
@@ -285,21 +289,17 @@ class Deformation:
                 limit = self.state.topk(most + 1).values[-1]
                 self.state[dynamic & (self.state <= limit)] = self.config.threshold
 
-    def _rows(self, candidates: Bool[Tensor, " N"] | None) -> tuple[Int64[Tensor, " M"], Tensor]:
+    def _rows(self, concerned: Concerned | None) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
         """Rows the networks run on, and the threshold of each: 0 for the sampled ones."""
         with torch.no_grad():
-            running = self.dynamic if candidates is None else self.dynamic & candidates
-            share = self.phase.sampled_share
-            if share == 0.0:
-                rows = running.nonzero()[:, 0]
-                return rows, self.state.new_full((len(rows),), self.config.threshold)
-            others = ~self.dynamic if candidates is None else ~self.dynamic & candidates
-            others = others.nonzero()[:, 0]
-            drawn = torch.rand(len(others), generator=self.generator) < share
-            sampled = torch.zeros_like(running)
-            sampled[others[drawn]] = True
-            rows = (running | sampled).nonzero()[:, 0]
-            return rows, torch.where(sampled[rows], 0.0, self.config.threshold)
+            dynamic, share = self.dynamic, self.phase.sampled_share
+            running = dynamic
+            if share > 0:
+                running = dynamic | (torch.rand(len(dynamic), generator=self.generator) < share)
+            rows = running.nonzero()[:, 0]
+            if concerned is not None:
+                rows = rows[concerned(rows)]
+            return rows, torch.where(dynamic[rows], self.config.threshold, 0.0)
 
     def _run(
         self,

@@ -49,6 +49,8 @@ def _restored(kind: Any, stored: Any) -> Any:
         named = stored.get("type") if isinstance(stored, Mapping) else None
         members = [member for member in get_args(kind) if member.__name__ == named]
         return _restored(members[0], stored) if members else stored
+    if get_origin(kind) is tuple:
+        return tuple(stored)
     if not is_dataclass(kind) or not isinstance(kind, type):
         return stored
     hints = get_type_hints(kind)

@@ -1,0 +1,192 @@
+"""Things that move, from a drive to a scene: set up, fitted, resumed, judged."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gsrecon.data.log import Track
+from gsrecon.evaluation.evaluate import evaluate
+from gsrecon.gaussians.density_classic import ClassicDensity
+from gsrecon.gaussians.schedule import Rounds
+from gsrecon.scene.actors import RigidActors
+from gsrecon.scene.bundle import load_scene
+from gsrecon.train.actors import usable_tracks
+from gsrecon.train.boxes import Boxes
+from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.config_file import config_from_json, config_to_json
+from gsrecon.train.dynamics import (
+    ActorAndDeformationDynamics,
+    ActorDynamics,
+    ActorsConfig,
+    DeformationDynamics,
+    NoDynamics,
+)
+from gsrecon.train.initialise import start_scene
+from gsrecon.train.lidar_evidence import gather_evidence
+from gsrecon.train.loop import train
+from gsrecon.train.split import Split
+from gsrecon.train.views import Views
+from tests.train.moving_drive import SIZE, SPEC, centre_at, moving_drive
+from tests.train.test_checkpoint import StopAt, final_files
+from tests.train.tiny_drive import tiny_drive
+
+CONFIG = TrainConfig(
+    steps=300,
+    density=ClassicDensity(cap=4000),
+    initial=InitialPoints(lidar=2500, beyond_lidar=300),
+    sky_resolution=8,
+    checkpoints=1,
+    evaluations=0,
+    log_every=50,
+)
+ALL_DYNAMICS = [DeformationDynamics(), ActorDynamics(), ActorAndDeformationDynamics()]
+
+
+@pytest.fixture(scope="module")
+def drive():
+    return moving_drive()
+
+
+def started(log, dynamics, generator):
+    split = Split.of(log, SPEC)
+    views = Views(split.log, split.fitted, split.recording(), mask_moving=False)
+    return start_scene(split, views, replace(CONFIG, dynamics=dynamics), generator)
+
+
+def moving_psnr(log, dynamics, folder) -> tuple[float, float]:
+    """Over what moves and over what stands, on held-out pictures [dB]."""
+    result = train(log, SPEC, replace(CONFIG, dynamics=dynamics, mask_moving=False), folder)
+    summary = evaluate(load_scene(result.scene_dir), log).summary
+    assert summary.psnr_moving is not None
+    assert summary.psnr_static is not None
+    return summary.psnr_moving, summary.psnr_static
+
+
+def test_an_object_with_a_box_is_predicted_at_times_without_a_picture(drive, tmp_path):
+    still, still_around = moving_psnr(drive, NoDynamics(), tmp_path / "still")
+    moving, around = moving_psnr(drive, ActorDynamics(), tmp_path / "moving")
+    assert moving > still + 5
+    assert around > still_around - 0.1
+
+
+def test_an_objects_gaussians_lie_in_its_box_and_the_backgrounds_do_not(drive, generator):
+    graph = started(drive, ActorDynamics(), generator)
+    actors = graph["actors"]
+    assert isinstance(actors, RigidActors)
+    assert graph.objects.number("box") == 1
+    assert bool((actors.gaussians.means.abs() <= torch.from_numpy(SIZE / 2 + 0.1)).all())
+    on_its_way = graph["background"].gaussians.means
+    inside_y = (on_its_way[:, 1] + 1.5).abs() < 0.6
+    inside_z = (on_its_way[:, 2] - 0.9).abs() < 0.5
+    # Without boxes the lidar's points on the car lie all along its way.
+    ghosts = int((inside_y & inside_z & (on_its_way[:, 0] < 18)).sum())
+    with_ghosts = started(drive, NoDynamics(), generator)["background"].gaussians.means
+    inside_y = (with_ghosts[:, 1] + 1.5).abs() < 0.6
+    inside_z = (with_ghosts[:, 2] - 0.9).abs() < 0.5
+    assert ghosts < 0.3 * int((inside_y & inside_z & (with_ghosts[:, 0] < 18)).sum())
+
+
+def test_the_side_that_nobody_saw_is_the_mirrored_other_one(drive, generator):
+    seen = [
+        started(drive, ActorDynamics(ActorsConfig(shell_points=0, mirror=mirror)), generator)["actors"]
+        for mirror in (False, True)
+    ]
+    right = [int((node.gaussians.means[:, 1] < -0.7).sum()) for node in seen]
+    left = [int((node.gaussians.means[:, 1] > 0.7).sum()) for node in seen]
+    assert left[0] > 10
+    assert right[0] < 0.2 * left[0]
+    assert right[1] > 0.6 * left[1]
+
+
+def test_what_was_there_for_a_while_only_is_told_by_the_lidar(drive):
+    on_the_car = torch.from_numpy(centre_at(400_000) + np.array([-1.5, 0.0, 0.0]))[None].float()
+    on_the_wall = torch.tensor([[9.0, 4.0, 1.5]])
+    in_the_air = torch.tensor([[7.0, 2.0, 1.5]])
+    evidence = gather_evidence(drive, torch.cat([on_the_car, on_the_wall, in_the_air]))
+    assert evidence.transient.tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("dynamics", ALL_DYNAMICS, ids=lambda d: type(d).__name__)
+def test_a_run_with_things_that_move_resumes_to_the_same_bits(drive, dynamics, tmp_path):
+    config = replace(
+        CONFIG,
+        steps=24,
+        dynamics=dynamics,
+        checkpoints=6,
+        density=ClassicDensity(cap=1500, rounds=Rounds(0.1, 0.9, 6), gradient_threshold=1e-5),
+    )
+    walker = replace(drive.tracks[0], category="pedestrian")
+    log = replace(drive, tracks=(walker,))
+    whole = train(log, SPEC, config, tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed"):
+        train(log, SPEC, config, tmp_path / "torn", [StopAt(17, "raise")])
+    resumed = train(log, SPEC, config, tmp_path / "torn", resume=True)
+    assert final_files(resumed) == final_files(whole)
+
+
+def test_a_drive_without_tracks_goes_on_without_objects_and_says_so(generator, caplog):
+    with caplog.at_level(logging.WARNING):
+        graph = started(tiny_drive(12), ActorDynamics(), generator)
+    assert "no track is there in a fitted picture, so no object is modelled" in caplog.text
+    assert [node.id for node in graph.gaussian_nodes] == ["background"]
+
+
+def test_a_track_with_one_key_is_there_at_that_moment(drive, generator):
+    track = drive.tracks[0]
+    once = replace(
+        track, timestamps_us=track.timestamps_us[4:5], world_from_actor=track.world_from_actor[4:5]
+    )
+    actors = started(replace(drive, tracks=(once,)), ActorDynamics(), generator)["actors"]
+    present = [bool(actors.trajectories.present(torch.tensor([t]))) for t in (0.3, 0.35, 0.4, 0.45, 0.5)]
+    assert present == [False, True, True, True, False]
+
+
+def test_an_object_that_no_lidar_beam_met_starts_as_a_shell(drive, generator):
+    actors = started(replace(drive, sweeps=()), ActorDynamics(), generator)["actors"]
+    assert len(actors.gaussians) > 100
+    assert float(actors.gaussians.means.abs().amax(dim=0)[0]) == pytest.approx(SIZE[0] / 2, rel=0.1)
+
+
+def test_parked_objects_are_there_all_the_time(drive, generator):
+    pose = np.tile(np.eye(4), (2, 1, 1))
+    pose[:, :3, 3] = [9.0, 2.5, 0.7]
+    parked = Track("parked", "car", SIZE, np.array([300_000, 400_000]), pose)
+    actors = started(replace(drive, tracks=(*drive.tracks, parked)), ActorDynamics(), generator)["actors"]
+    assert actors.trajectories.present(torch.tensor([0.0, 9.0]))[:, 1].tolist() == [True, True]
+
+
+def test_a_box_that_jumps_is_told_and_goes_on(drive, caplog):
+    poses = drive.tracks[0].world_from_actor.copy()
+    poses[5, 0, 3] += 40
+    jumping = replace(drive.tracks[0], world_from_actor=poses)
+    with caplog.at_level(logging.WARNING):
+        kept = usable_tracks(Split.of(replace(drive, tracks=(jumping,)), SPEC), ActorsConfig())
+    assert len(kept) == 1
+    assert "track box jumps 41.2 m within 0.10 s after its key 4 (2 such jumps)" in caplog.text
+
+
+def test_a_track_that_no_fitted_picture_shows_is_left_out(drive):
+    late = replace(drive.tracks[0], timestamps_us=drive.tracks[0].timestamps_us + 60_000_000)
+    assert usable_tracks(Split.of(replace(drive, tracks=(late,)), SPEC), ActorsConfig()) == ()
+
+
+def test_points_on_the_ground_under_a_box_stay_with_the_background(drive):
+    boxes = Boxes(drive.tracks, 0)
+    bottom = centre_at(0) - np.array([0, 0, SIZE[2] / 2])
+    points = bottom + np.array([[0, 0, 0.05], [0, 0, 0.4], [1.55, 0, 0.4], [1.7, 0, 0.4]])
+    assert boxes.holds(points, 0).tolist() == [False, True, True, False]
+
+
+def test_moving_pixels_are_trained_where_something_is_modelled_to_move():
+    assert TrainConfig().masks_moving(True)
+    assert not TrainConfig(dynamics=DeformationDynamics()).masks_moving(True)
+    assert TrainConfig(dynamics=DeformationDynamics(), mask_moving=True).masks_moving(False)
+
+
+@pytest.mark.parametrize("dynamics", [NoDynamics(), *ALL_DYNAMICS], ids=lambda d: type(d).__name__)
+def test_settings_come_back_from_json(dynamics):
+    config = TrainConfig(dynamics=dynamics)
+    assert config_from_json(config_to_json(config)) == config
