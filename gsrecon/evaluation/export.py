@@ -10,6 +10,7 @@ from torch import Tensor
 from gsrecon.gaussians.flatten import flatten
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.ply import write_ply
+from gsrecon.ops.splats import Splats
 from gsrecon.scene.groups_scene import Scene, parts
 
 _VIEWERS_COEFFICIENTS = 15
@@ -28,10 +29,16 @@ def export_ply(graph: Scene, path: Path | str, time_s: float = 0.0) -> None:
         time_s: The moment, from the log's start [s].
     """
     with torch.no_grad():
-        merged = [flatten(part.splats_at(torch.tensor([time_s]))) for part in parts(graph)]
+        merged = [_shown(part.splats_at(torch.tensor([time_s]))) for part in parts(graph)]
         merged = [replace(part, sh_rest=_of_degree_3(part.sh_rest)) for part in merged]
     source = None if graph.recording is None else torch.from_numpy(graph.recording.source_from_world)
     write_ply(path, Gaussians.concatenate(merged), source)
+
+
+def _shown(splats: Splats) -> Gaussians:
+    """In world, without the Gaussians of objects that are not there."""
+    rows = splats.opacities > 0
+    return Gaussians(**{name: tensor[rows] for name, tensor in flatten(splats).named().items()})
 
 
 def _of_degree_3(sh_rest: Float[Tensor, "N K 3"]) -> Float[Tensor, "N 15 3"]:

@@ -16,7 +16,7 @@ from gsrecon.data.log import DrivingLog, LidarSweep
 
 _COLUMNS, _ROW_RAD, _LOWEST_RAD, _ROWS = 720, 0.012, -0.6, 96
 """Pixels of a sweep's range picture: 0.5 deg wide, 0.7 deg high, from -34 deg to +32 deg."""
-_FARTHEST_M = 60.0
+_FARTHEST_M = 80.0
 """Beams are too far apart to say anything beyond this [m]."""
 _MOST_SWEEPS = 160
 """As many sweeps, spread over the drive, are asked about every place."""
