@@ -1,0 +1,223 @@
+"""Plain pictures end to end: poses, points, metres and frames of a street whose truth is known."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gsrecon.data.images import _require_connected, read_images
+from gsrecon.data.images_found import Picture, Pictures
+from gsrecon.data.images_sfm import FoundLens, Model, _child, _run
+from gsrecon.data.spec import SceneSpec
+from gsrecon.errors import BackendUnavailableError, DatasetError
+from gsrecon.geometry.sim3 import fit_motions, trajectory_error
+from gsrecon.train.sparse_start import found_points
+from gsrecon.train.split import Split
+from tests.data import corridor
+
+pytest.importorskip("pycolmap", reason="pycolmap is not installed; the sfm extra brings it")
+
+FRAMES = 10
+SETTINGS = f"""
+fps = 8
+pixel_centers = 0.5
+[cameras.camera]
+K = {corridor.K.tolist()}
+[matching]
+features = 800
+overlap = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    """Ten pictures of the street, and one of something else that cannot be connected."""
+    root = tmp_path_factory.mktemp("images")
+    corridor.save_drive(root / "street", FRAMES)
+    noise = np.random.default_rng(0).integers(0, 256, (corridor.HEIGHT, corridor.WIDTH, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(root / "street" / "999.png")
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(root / "cache")
+    yield root / "street"
+    if before is None:
+        del os.environ["XDG_CACHE_HOME"]
+    else:
+        os.environ["XDG_CACHE_HOME"] = before
+
+
+def read(street, scale):
+    (street / "images.toml").write_text(SETTINGS + scale)
+    return read_images(street)
+
+
+@pytest.fixture(scope="module")
+def log(street):
+    return read(street, "[scale]\nlength_m = 5.4\n")
+
+
+def test_poses_are_those_the_pictures_were_taken_from(log):
+    true = torch.from_numpy(corridor.poses(FRAMES))
+    found = torch.from_numpy(np.stack([frame.world_from_cam for frame in log.frames]))
+    error, _ = trajectory_error(found[:, :3, 3], true[:, :3, 3])
+    assert error < 0.005 * 5.4
+    aligned = fit_motions(found, true)
+    assert aligned.scale == pytest.approx(1.0, abs=0.01)
+    # World is that of the first camera: x ahead, z up.
+    torch.testing.assert_close(aligned.rotation, torch.eye(3, dtype=torch.float64), atol=0.03, rtol=0)
+
+
+def test_the_log_is_a_drive_like_any_other(log):
+    assert log.source == "images"
+    assert [frame.index for frame in log.frames] == list(range(FRAMES))
+    assert log.frames[3].timestamp_us == 375_000
+    np.testing.assert_allclose(log.world_from_ego[0, :3, 3], 0, atol=1e-12)
+    camera = log.cameras["camera"]
+    np.testing.assert_allclose(camera.K, corridor.K)
+    for frame, pose in zip(log.frames, log.world_from_ego, strict=True):
+        np.testing.assert_allclose(frame.world_from_cam, pose @ camera.ego_from_cam, atol=1e-9)
+    rotation = log.source_from_world[:3, :3]
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
+    assert log.image(log.frames[0]).shape == (corridor.HEIGHT, corridor.WIDTH, 3)
+
+
+def test_a_picture_that_cannot_be_connected_is_named_and_left_out(street, caplog):
+    with caplog.at_level(logging.WARNING):
+        read(street, "[scale]\nlength_m = 5.4\n")
+    assert "could not connect 1 of 11 pictures (camera/999.png)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("scale", "length_m"),
+    [
+        ("[scale]\nlength_m = 54\n", 54.0),
+        # Nine steps at 8 pictures a second.
+        ("[scale]\nspeed_mps = 16\n", 18.0),
+        ("[scale]\ncamera_height_m = 1.5\n", 5.4),
+        ("", 5.4 * 1.6 / 1.5),
+    ],
+    ids=["length", "speed", "height", "assumed"],
+)
+def test_metres_come_from_what_is_known(street, scale, length_m, caplog):
+    with caplog.at_level(logging.WARNING):
+        log = read(street, scale)
+    steps = np.diff(log.world_from_ego[:, :3, 3], axis=0)
+    assert np.linalg.norm(steps, axis=1).sum() == pytest.approx(length_m, rel=0.03)
+    assert ("the scale is a guess: a camera 1.6 m above the road is assumed" in caplog.text) == (not scale)
+
+
+def test_points_lie_on_the_street(log):
+    assert log.sparse_points is not None
+    points = log.sparse_points.points_in_world
+    away = np.min(np.abs([points[:, 2] + 1.5, points[:, 1] - 4, points[:, 1] + 5]), axis=0)
+    assert len(points) > 100
+    assert np.median(away) < 0.1
+
+
+def test_points_that_only_held_out_pictures_saw_do_not_start_training(log):
+    spec = SceneSpec(name="street", drive="images:street")
+    split = Split.of(log, spec)
+    fitted = {(frame.camera, frame.index) for frame in split.fitted}
+    points, colors = found_points(split, 10_000)
+    assert log.sparse_points is not None
+    assert len(points) == (log.sparse_points.sightings(fitted) >= 2).sum()
+    assert 0 <= colors.min() <= colors.max() <= 1
+    assert len(found_points(split, 30)[0]) == 30
+    nothing_fitted = Split(log, (), log.frames)
+    assert len(found_points(nothing_fitted, 10_000)[0]) == 0
+
+
+def test_the_result_is_found_again(street, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere")
+    assert len(read(street, "[scale]\nlength_m = 5.4\n").frames) == FRAMES
+
+
+def test_less_than_half_of_a_drive_is_no_drive():
+    pictures = Pictures(
+        tuple(Picture("a", i, Path(f"{i}.png"), i) for i in range(9)), {"a": (4, 4)}, False, ""
+    )
+    nothing = np.zeros((0, 3))
+    model = Model(
+        folder=Path(),
+        lenses={},
+        names=tuple(f"a/{i:06d}.png" for i in range(4)),
+        world_from_cam=np.tile(np.eye(4), (4, 1, 1)),
+        points=nothing,
+        colors=nothing.astype(np.uint8),
+        seen_points=np.zeros(0, np.int32),
+        seen_images=np.zeros(0, np.int32),
+    )
+    message = r"could not connect 5 of 9 pictures \(a/4\.png, a/5\.png, a/6\.png, a/7\.png, a/8\.png\); add"
+    with pytest.raises(DatasetError, match=message):
+        _require_connected(model, pictures, Path("drive"))
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        (
+            """echo '{"error": "pycolmap"}'; exit 1""",
+            BackendUnavailableError,
+            r"pip install 'gsrecon\[sfm\]'",
+        ),
+        (
+            """echo '{"error": "unconnected"}'; exit 1""",
+            DatasetError,
+            "could not connect any of the pictures",
+        ),
+        ("echo gone wrong >&2; exit 134", DatasetError, r"COLMAP failed \(gone wrong\); its messages are in"),
+    ],
+)
+def test_a_child_that_fails_is_told_in_one_sentence(tmp_path, monkeypatch, script, error, message):
+    fake = tmp_path / "python"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    with pytest.raises(error, match=message):
+        _run(tmp_path, Path("drive"), lambda stage, share: None)
+
+
+def test_ctrl_c_ends_the_child(tmp_path):
+    with pytest.raises(KeyboardInterrupt), _child(["sleep", "100"], tmp_path / "log") as process:
+        raise KeyboardInterrupt
+    assert process.poll() is not None
+
+
+def test_the_child_ends_with_its_parent(tmp_path):
+    (tmp_path / "job.json").write_text("{}")
+    code = "import gsrecon.data.colmap as colmap, time; colmap._end_with_parent(); time.sleep(100)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=60) == 1
+
+
+def test_lenses_are_read_in_each_model_s_order():
+    simple = FoundLens("SIMPLE_RADIAL", (500.0, 320.0, 180.0, -0.1))
+    assert simple.K.tolist() == [[500, 0, 320], [0, 500, 180], [0, 0, 1]]
+    assert simple.distortion == (-0.1, 0, 0, 0)
+    assert FoundLens("SIMPLE_PINHOLE", (500.0, 320.0, 180.0)).distortion is None
+    full = FoundLens("OPENCV_FISHEYE", (500.0, 510.0, 320.0, 180.0, 1.0, 2.0, 3.0, 4.0))
+    assert full.K.tolist() == [[500, 0, 320], [0, 510, 180], [0, 0, 1]]
+    assert full.distortion == (1, 2, 3, 4)
+    assert FoundLens("PINHOLE", (500.0, 510.0, 320.0, 180.0)).distortion is None
+
+
+@pytest.mark.slow
+def test_the_real_sequence_is_placed_to_half_a_percent(shared_data, tmp_path, monkeypatch):
+    from gsrecon.data.kitti_odometry import read_kitti_odometry
+    from scripts.trajectory_error import compare
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sequence = shared_data / "kitti_odo_gray" / "KITTI_sequence_1"
+    log = read_images(sequence / "image_l")
+    errors = compare(log, read_kitti_odometry(sequence))
+    assert errors["frames"] == 51
+    assert errors["error_percent"] < 0.5
+    assert json.dumps(errors)
