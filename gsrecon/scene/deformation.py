@@ -290,7 +290,7 @@ class Deformation:
                 self.state[dynamic & (self.state <= limit)] = self.config.threshold
 
     def _rows(self, concerned: Concerned | None) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
-        """Rows the networks run on, and the threshold of each: 0 for the sampled ones."""
+        """Rows the networks run on, and their thresholds: 0 for the sampled ones, and in the discovery."""
         with torch.no_grad():
             dynamic, share = self.dynamic, self.phase.sampled_share
             running = dynamic
@@ -299,7 +299,8 @@ class Deformation:
             rows = running.nonzero()[:, 0]
             if concerned is not None:
                 rows = rows[concerned(rows)]
-            return rows, torch.where(dynamic[rows], self.config.threshold, 0.0)
+            threshold = 0.0 if self.phase.discovering else self.config.threshold
+            return rows, torch.where(dynamic[rows], threshold, 0.0)
 
     def _run(
         self,

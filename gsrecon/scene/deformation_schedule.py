@@ -13,6 +13,8 @@ class Phase:
     """Off: the scene stands still."""
     sampled_share: float = 0.0
     """Random share of the static Gaussians on which the networks run as well, with a threshold of 0."""
+    discovering: bool = False
+    """The threshold is 0 for all: whoever crosses it does so without a step back."""
     time_noise_s: float = 0.0
     """Standard deviation of the noise on the time the networks are told [s]."""
 
@@ -60,6 +62,6 @@ class DeformationSchedule:
         left = 1 - progress / self.time_noise_stop if self.time_noise_stop > 0 else 0.0
         noise = max(0.0, left) * self.time_noise * interval_s
         if progress < self.discovery:
-            return Phase(True, self.discovery_share, noise)
+            return Phase(True, self.discovery_share, noise, discovering=True)
         reviving = self.revivals.passed(progress) > self.revivals.passed(progress - self.revival_length)
         return Phase(True, self.revival_share if reviving else 0.0, noise)
