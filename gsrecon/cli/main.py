@@ -72,9 +72,11 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _guarded(name: str, words: Sequence[str], debug: bool) -> int:
+    from gsrecon.cli.messages import show_messages
     from gsrecon.cli.usage import UsageError
     from gsrecon.errors import GsreconError
 
+    show_messages()
     try:
         return _command(name, words)
     except KeyboardInterrupt as stop:
