@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
@@ -32,8 +33,8 @@ class Picture:
 
     @property
     def name(self) -> str:
-        """Its name for COLMAP: cameras are folders, and names sort by time."""
-        return f"{self.camera}/{self.index:06d}{self.file.suffix.lower()}"
+        """Its name for COLMAP: cameras are folders, names sort by time, and none holds a space."""
+        return f"{folder_name(self.camera)}/{self.index:06d}{self.file.suffix.lower()}"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Pictures:
     def of(self, camera: str) -> list[Picture]:
         """One camera's pictures, by index."""
         return [picture for picture in self.all if picture.camera == camera]
+
+
+def folder_name(camera: str) -> str:
+    """A camera's name where spaces part names."""
+    return quote(camera, safe="")
 
 
 Stream = Sequence[tuple[Path, int | None]]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gsrecon.data.images_found import Picture, Pictures
+from gsrecon.data.images_found import Picture, Pictures, folder_name
 from gsrecon.data.images_settings import ImagesSettings, KnownCamera
 
 _ACROSS = 3
@@ -23,7 +23,7 @@ _UNKNOWN = {
 
 def colmap_job(pictures: Pictures, settings: ImagesSettings) -> dict[str, Any]:
     """The part of COLMAP's job that decides the result; folders are added where it is run."""
-    cameras = {name: _lens(settings.cameras.get(name, KnownCamera())) for name in pictures.sizes}
+    cameras = {folder_name(name): _lens(settings.cameras.get(name, KnownCamera())) for name in pictures.sizes}
     largest = max(max(size) for size in pictures.sizes.values())
     return {
         "cameras": cameras,

@@ -102,7 +102,7 @@ def lidar_files(lidar: Lidar, pictures: Pictures) -> list[tuple[Picture, Path]]:
 def _told(placed: Placed, scale: Scale, where: Path) -> Metres:
     length = path_length(placed.positions)
     if isinstance(scale, Baseline):
-        return _from_baseline(placed.model, scale, where)
+        return _from_baseline(placed, scale, where)
     if isinstance(scale, Height):
         height = camera_height(placed.points, placed.positions)
         if height is None:
@@ -123,14 +123,14 @@ def _told(placed: Placed, scale: Scale, where: Path) -> Metres:
     return Metres(driven / length, f"the mean speed is {scale.metres_per_second:g} m/s")
 
 
-def _from_baseline(model: Model, scale: Baseline, where: Path) -> Metres:
-    centres: dict[str, dict[str, np.ndarray]] = {name: {} for name in scale.between}
-    for name, pose in zip(model.names, model.world_from_cam, strict=True):
-        camera, _, rest = name.partition("/")
-        if camera in centres:
-            centres[camera][rest.partition(".")[0]] = pose[:3, 3]
-    first, second = (centres[name] for name in scale.between)
-    apart = [float(np.linalg.norm(first[index] - second[index])) for index in first if index in second]
+def _from_baseline(placed: Placed, scale: Baseline, where: Path) -> Metres:
+    poses = dict(zip(placed.model.names, placed.model.world_from_cam, strict=True))
+    first, second = (
+        {p.index: poses[p.name][:3, 3] for p in placed.pictures.of(camera) if p.name in poses}
+        for camera in scale.between
+    )
+    together = first.keys() & second.keys() if placed.pictures.together else set()
+    apart = [float(np.linalg.norm(first[index] - second[index])) for index in together]
     if not apart or not np.median(apart) > 0:
         raise DatasetError(
             f"{where}: no pictures of {' and '.join(scale.between)} were taken together, so baseline_m gives "

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
@@ -83,7 +84,8 @@ class Model:
             return Model(
                 folder=folder,
                 lenses={
-                    name: FoundLens(lens["model"], tuple(lens["params"])) for name, lens in lenses.items()
+                    unquote(name): FoundLens(lens["model"], tuple(lens["params"]))
+                    for name, lens in lenses.items()
                 },
                 names=tuple(found["names"].tolist()),
                 world_from_cam=found["world_from_cam"],

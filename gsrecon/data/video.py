@@ -31,7 +31,7 @@ def extract_pictures(video: Path, folder: Path, pictures_per_second: float) -> l
             "videos need the package 'av', which is not installed: pip install av, or give their pictures"
         ) from error
     taken: list[tuple[Path, int]] = []
-    first, due = None, 0.0
+    first, last, due = None, 0.0, 0.0
     try:
         with av.open(str(video)) as container:
             for number, frame in enumerate(container.decode(video=0)):
@@ -39,7 +39,8 @@ def extract_pictures(video: Path, folder: Path, pictures_per_second: float) -> l
                 seconds = number / 25 if frame.pts is None or rate == 0 else float(frame.pts * rate)
                 first = seconds if first is None else first
                 # Half a video frame of slack: 30 pictures a second thinned to 10 take every third.
-                if seconds - first < due - 0.25 / pictures_per_second:
+                slack, last = 0.5 * (seconds - first - last), seconds - first
+                if seconds - first < due - slack:
                     continue
                 due = max(due + 1 / pictures_per_second, seconds - first)
                 path = folder / f"{len(taken):06d}.png"
