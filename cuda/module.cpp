@@ -210,6 +210,16 @@ TileLists tile_lists(const Array2<const float>& records, const Array1<const int6
             slot_entries ? reinterpret_cast<const uint32_t*>(slot_entries->data()) : nullptr};
 }
 
+CubeMapInputs cube_map_inputs(const Input4& texels, const Input2& directions, const Input2& world_from_cam,
+                              const Input1& alpha, float least_light) {
+    expect(texels.shape(0) == 6 && texels.shape(1) == texels.shape(2) && texels.shape(3) == 3,
+           "texels: expected [6, R, R, 3]");
+    expect(directions.shape(0) == alpha.shape(0) && directions.shape(1) == 3, "directions: expected [pixels, 3]");
+    expect(world_from_cam.shape(0) == 3 && world_from_cam.shape(1) == 3, "world_from_cam: expected [3, 3]");
+    return {(int64_t)alpha.shape(0), (int)texels.shape(1), texels.data(), directions.data(),
+            world_from_cam.data(),   alpha.data(),         least_light};
+}
+
 }  // namespace
 
 NB_MODULE(_C, m) {
@@ -341,6 +351,20 @@ NB_MODULE(_C, m) {
                                   (int)a.shape(3), pointer(gradient));
         },
         nb::arg("a"), nb::arg("b"), nb::arg("gradient").none());
+
+    m.def("cube_map", [](Input4 texels, Input2 directions, Input2 world_from_cam, Input1 alpha, float least_light,
+                         Input2 image, Array2<float> out) {
+        const CubeMapInputs in = cube_map_inputs(texels, directions, world_from_cam, alpha, least_light);
+        const nb::gil_scoped_release unlocked;
+        kernels().cube_map(in, image.data(), out.data());
+    });
+
+    m.def("cube_map_vjp", [](Input4 texels, Input2 directions, Input2 world_from_cam, Input1 alpha, float least_light,
+                             Input2 v_out, Array1<float> v_alpha, Array4<float> v_texels) {
+        const CubeMapInputs in = cube_map_inputs(texels, directions, world_from_cam, alpha, least_light);
+        const nb::gil_scoped_release unlocked;
+        kernels().cube_map_vjp(in, v_out.data(), v_alpha.data(), v_texels.data());
+    });
 
     m.def(
         "adam_rows",

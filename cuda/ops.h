@@ -95,6 +95,17 @@ struct CompositeGradients {
     float* absgrad;                                         // [C, N, 2], null when not wanted
 };
 
+// A cube map seen by one camera behind a picture.
+struct CubeMapInputs {
+    int64_t pixels;
+    int size;                     // of a face [texels]
+    const float* texels;          // [6, size, size, 3]
+    const float* directions;      // [pixels, 3] in the camera, of any length but zero
+    const float* world_from_cam;  // [3, 3] rotation
+    const float* alpha;           // [pixels]
+    float least_light;            // 1 - alpha up to which nothing shows
+};
+
 // A tensor that is optimised, row by row.
 struct AdamInputs {
     int64_t rows, width;

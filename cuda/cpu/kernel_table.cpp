@@ -8,8 +8,17 @@ namespace gsrecon {
 inline namespace GSRECON_ISA {
 
 extern const Kernels kernel_table;
-const Kernels kernel_table = {
-    GSRECON_TEXT(GSRECON_ISA), project, project_vjp, make_records, composite, composite_vjp, inspect, ssim, adam_rows};
+const Kernels kernel_table = {GSRECON_TEXT(GSRECON_ISA),
+                              project,
+                              project_vjp,
+                              make_records,
+                              composite,
+                              composite_vjp,
+                              inspect,
+                              ssim,
+                              cube_map,
+                              cube_map_vjp,
+                              adam_rows};
 
 }  // namespace GSRECON_ISA
 }  // namespace gsrecon

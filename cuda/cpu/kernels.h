@@ -26,6 +26,10 @@ void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_ind
 // Mean structural similarity of pictures [pictures, H, W, channels] and, if wanted, its gradient with respect to a.
 double ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* gradient);
 
+// The picture [pixels, 3] over a cube map, and the gradients of alpha and texels; the picture's own is that of `out`.
+void cube_map(const CubeMapInputs&, const float* image, float* out);
+void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels);
+
 // Adam on every row whose gradient is not zero; all others stay as they are, moments too.
 void adam_rows(const AdamInputs&, const AdamSettings&);
 
@@ -40,6 +44,8 @@ struct Kernels {
     decltype(&gsrecon::composite_vjp) composite_vjp;
     decltype(&gsrecon::inspect) inspect;
     decltype(&gsrecon::ssim) ssim;
+    decltype(&gsrecon::cube_map) cube_map;
+    decltype(&gsrecon::cube_map_vjp) cube_map_vjp;
     decltype(&gsrecon::adam_rows) adam_rows;
 };
 

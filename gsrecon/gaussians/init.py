@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.gaussians.surfaces import surface_frames
 from gsrecon.geometry.spherical_harmonics import rgb_to_sh0
 from gsrecon.ops.knn import mean_neighbour_distance
 
@@ -25,6 +26,8 @@ class InitialGaussians:
     """Lower limit of the standard deviations [m]."""
     largest_scale: float = 5.0
     """Upper limit of the standard deviations [m]."""
+    thickness: float = 0.1
+    """Standard deviation across a surface over that along it, where the points lie on one."""
 
 
 def gaussians_from_points(
@@ -33,7 +36,7 @@ def gaussians_from_points(
     config: InitialGaussians,
     scales: Float[Tensor, " N"] | None = None,
 ) -> Gaussians:
-    """Round Gaussians at points.
+    """Gaussians at points: discs where the points lie on a surface, else balls.
 
     Args:
         points: Centres [m].
@@ -51,14 +54,15 @@ def gaussians_from_points(
         raise ValueError(f"colors: expected [{count}, 3], got {list(colors.shape)}")
     if scales is None:
         scales = config.scale_factor * mean_neighbour_distance(points, k=3)
-    log_scales = scales.clamp(config.smallest_scale, config.largest_scale).log()
-    quats = torch.zeros(count, 4, dtype=points.dtype)
-    quats[:, 0] = 1
+    quats, flat = surface_frames(points)
+    spread = scales[:, None].repeat(1, 3)
+    spread[flat, 0] *= config.thickness
+    log_scales = spread.clamp(config.smallest_scale, config.largest_scale).log()
     rest = (config.sh_degree + 1) ** 2 - 1
     return Gaussians(
         means=points.clone(),
         quats=quats,
-        log_scales=log_scales[:, None].repeat(1, 3),
+        log_scales=log_scales,
         logit_opacities=torch.full((count,), config.opacity, dtype=points.dtype).logit(),
         sh0=rgb_to_sh0(colors),
         sh_rest=torch.zeros(count, rest, 3, dtype=points.dtype),

@@ -376,6 +376,70 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     return _ssim(image, truth, torch.is_grad_enabled() and image.requires_grad)[0]
 
 
+@torch.library.custom_op("gsrecon::cube_map", mutates_args=(), device_types="cpu")
+def _cube_map(
+    image: Tensor,
+    alpha: Tensor,
+    texels: Tensor,
+    directions: Tensor,
+    world_from_cam: Tensor,
+    least_light: float,
+) -> Tensor:
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
+    kernels().cube_map(
+        *_arguments(texels, directions, world_from_cam, alpha), least_light, *_arguments(image), out
+    )
+    return out
+
+
+@torch.library.custom_op("gsrecon::cube_map_vjp", mutates_args=(), device_types="cpu")
+def _cube_map_vjp(
+    alpha: Tensor,
+    texels: Tensor,
+    directions: Tensor,
+    world_from_cam: Tensor,
+    least_light: float,
+    v_out: Tensor,
+) -> tuple[Tensor, Tensor]:
+    v_alpha, v_texels = _like(alpha), _like(texels)
+    kernels().cube_map_vjp(
+        *_arguments(texels, directions, world_from_cam, alpha),
+        least_light,
+        *_arguments(v_out),
+        v_alpha,
+        v_texels,
+    )
+    return v_alpha, v_texels
+
+
+def _cube_map_setup(ctx, inputs, output) -> None:
+    _, *tensors, ctx.least_light = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _cube_map_backward(ctx, v_out):
+    v_alpha, v_texels = _cube_map_vjp(*ctx.saved_tensors, ctx.least_light, v_out)
+    return v_out, v_alpha, v_texels, None, None, None
+
+
+_cube_map.register_autograd(_cube_map_backward, setup_context=_cube_map_setup)
+
+
+def cube_map(
+    image: Tensor,
+    alpha: Tensor,
+    texels: Tensor,
+    directions: Tensor,
+    world_from_cam: Tensor,
+    least_light: float,
+) -> Tensor:
+    """A picture [P, 3] with alpha [P] over a cube map [6, R, R, 3] seen along `directions` [P, 3].
+
+    Differentiable in image, alpha and texels. See `ops/cube_map.py`.
+    """
+    return _cube_map(image, alpha, texels, directions, world_from_cam, least_light)
+
+
 def adam_rows(
     gradients: Tensor,
     values: Tensor,
@@ -389,7 +453,14 @@ def adam_rows(
 ) -> None:
     """One step of Adam in place, on [N, W] float32 and only on rows whose gradient is not zero."""
     kernels().adam_rows(
-        *_arguments(gradients), values, first_moments, second_moments, *betas, rate, second_moment_scale, epsilon
+        *_arguments(gradients),
+        values,
+        first_moments,
+        second_moments,
+        *betas,
+        rate,
+        second_moment_scale,
+        epsilon,
     )
 
 

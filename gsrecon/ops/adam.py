@@ -20,8 +20,8 @@ def adam_rows(
 ) -> None:
     """Adam (Kingma & Ba, 2015, algorithm 1) on the rows whose gradient is not zero.
 
-    All other rows stay as they are, moments too. float32 on the CPU goes through one compiled pass, everything
-    else through plain torch, the reference.
+    All other rows stay as they are, moments too. float32 on the CPU goes through one compiled pass,
+    everything else through plain torch, the reference.
 
     Args:
         gradient: Of the parameter [N, ...].

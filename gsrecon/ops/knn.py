@@ -33,14 +33,14 @@ def mean_neighbour_distance(points: Float[Tensor, "N 3"], k: int = 3) -> Float[T
             f"points: expected finite coordinates, got {bad} rows that are not; remove them first"
         )
     k = min(k, len(points) - 1)
-    leaves, real = _median_leaves(points, _LEAF)
+    leaves, real = median_leaves(points, _LEAF)
     nearest = _own_leaf(points, leaves, real, k)
     if len(leaves) > 1:
         nearest = _other_leaves(points, leaves, real, nearest)
     return nearest.sqrt().mean(dim=-1)
 
 
-def _median_leaves(points: Float[Tensor, "N 3"], size: int) -> tuple[Int[Tensor, "L S"], Bool[Tensor, "L S"]]:
+def median_leaves(points: Float[Tensor, "N 3"], size: int) -> tuple[Int[Tensor, "L S"], Bool[Tensor, "L S"]]:
     """Point indices in 2^n leaves of equal size by median cuts, and which of them are not padding.
 
     Leaves next to each other in the list are neighbours in the tree. Padding repeats points taken evenly.

@@ -1,10 +1,39 @@
 """Directions in which places of a picture look."""
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gsrecon.geometry.camera import Cameras
+from gsrecon.geometry.camera import CameraModel, Cameras
+
+
+def picture_directions(cameras: Cameras, camera: int) -> Float[Tensor, "H W 3"]:
+    """Viewing directions of all pixel centres of one camera in its own axes, kept for the next picture."""
+    distortion = None if cameras.distortion is None else tuple(cameras.distortion[camera].tolist())
+    K = tuple(cameras.Ks[camera].flatten().tolist())
+    return _picture_directions(K, distortion, cameras.width, cameras.height, cameras.model)
+
+
+@lru_cache(maxsize=16)
+def _picture_directions(
+    K: tuple[float, ...],
+    distortion: tuple[float, ...] | None,
+    width: int,
+    height: int,
+    model: CameraModel,
+) -> Float[Tensor, "H W 3"]:
+    lens = Cameras(
+        viewmats=torch.eye(4)[None],
+        Ks=torch.tensor(K).reshape(1, 3, 3),
+        width=width,
+        height=height,
+        model=model,
+        distortion=None if distortion is None else torch.tensor([distortion]),
+    )
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    return directions_in_cam(lens, 0, x, y)
 
 
 def directions_in_cam(

@@ -31,17 +31,17 @@ class Rate:
 class LearningRates:
     """Adam's learning rates by parameter."""
 
-    means: Rate = field(default_factory=lambda: Rate(1.2e-2, 1.2e-4))
+    means: Rate = field(default_factory=lambda: Rate(3e-3, 3e-4))
     """Centres [m]."""
-    quats: Rate = field(default_factory=lambda: Rate(2e-3, 5e-4))
+    quats: Rate = field(default_factory=lambda: Rate(1.5e-2, 2e-3))
     """Rotations."""
-    log_scales: Rate = field(default_factory=lambda: Rate(7e-3, 2e-3))
+    log_scales: Rate = field(default_factory=lambda: Rate(4e-2, 6e-3))
     """Logarithms of the standard deviations."""
-    logit_opacities: Rate = field(default_factory=lambda: Rate(5e-2, 1e-2))
+    logit_opacities: Rate = field(default_factory=lambda: Rate(2e-1, 3e-2))
     """Log-odds of the opacities."""
-    sh0: Rate = field(default_factory=lambda: Rate(4e-3, 1e-3))
+    sh0: Rate = field(default_factory=lambda: Rate(4e-2, 4e-3))
     """Colours."""
-    sh_rest: Rate = field(default_factory=lambda: Rate(2e-4, 5e-5))
+    sh_rest: Rate = field(default_factory=lambda: Rate(4e-3, 4e-4))
     """Change of colour with direction."""
     sky: Rate = field(default_factory=lambda: Rate(1e-2, 1e-3))
     """Texels of the sky."""
@@ -67,7 +67,7 @@ class LossWeights:
 
     ssim: float = 0.2
     """Share of 1 - SSIM against L1 in the picture's loss."""
-    depth: float = 0.05
+    depth: float = 0.3
     """Lidar depth: mean |log(rendered / measured)|, at the start of the run; it falls to a tenth."""
     sky_alpha: float = 0.05
     """Mean alpha on pixels known to be sky."""
@@ -75,12 +75,12 @@ class LossWeights:
     """Mean square of the exposures."""
     camera_refinement: float = 0.001
     """Mean square of the pose corrections, in decimetres and 0.01 rad."""
-    state: float = 0.1
+    state: float = 0.03
     """State of what the networks run on, summed and divided by the number of Gaussians: stillness is free."""
     motion: float = 0.01
     """Gated motion |g dx| [m] in the same way, so that what moves moves no more than it must."""
-    presence: float = 0.05
-    """Mean square by which the DEM disagrees with lidar sweeps about where something is, and when."""
+    evidence: float = 0.05
+    """How far the deformation is from what lidar sweeps saw pass by (`Deformation.evidence_error`)."""
     trajectories: float = 0.001
     """How fast corrections of trajectories change, in decimetres and 0.01 rad a second, squared."""
     outside: float = 0.1
@@ -93,7 +93,7 @@ class LossWeights:
 class InitialPoints:
     """Where the first Gaussians come from."""
 
-    lidar: int = 150_000
+    lidar: int = 280_000
     """At most this many points from the lidar."""
     voxel_angle: float = 0.01
     """One lidar point a voxel, whose edge is this times the distance to the nearest camera [rad]."""

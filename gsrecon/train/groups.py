@@ -16,7 +16,6 @@ from gsrecon.data.log import DrivingLog
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import CheckpointError, SpecError
 from gsrecon.gaussians.schedule import Rounds
-from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_scene import GroupedScene
 from gsrecon.scene.groups_store import GroupStore, only_own_pictures
@@ -29,7 +28,8 @@ from gsrecon.train.checkpoint import (
     save_checkpoint,
 )
 from gsrecon.train.config import TrainConfig
-from gsrecon.train.groups_start import group_part, group_start, sampled_part, shared_start, views_of
+from gsrecon.train.dynamics import NoDynamics
+from gsrecon.train.groups_start import Objects, group_part, group_start, sampled_part, shared_start, views_of
 from gsrecon.train.held_out import score_held_out
 from gsrecon.train.loop import fit_step, train
 from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
@@ -129,9 +129,9 @@ class _GroupedRun:
         self.store = GroupStore(run.path / "groups")
         self._write_or_check_plan()
         of_shared = config.groups.shared_share
-        self.shared = Share(
-            "what all groups share", self.store.shared, _part_of(config, of_shared), of_shared
-        )
+        # Things that move are their groups' own: where they are known, their pixels are left out.
+        still = replace(_part_of(config, of_shared), dynamics=NoDynamics())
+        self.shared = Share("what all groups share", self.store.shared, still, of_shared)
         fitted = [sum(not frame.held_out for frame in plan.frames(k)) for k in range(len(plan))]
         weights = [(1 - of_shared) * count / sum(fitted) for count in fitted]
         self.groups = [
@@ -175,8 +175,7 @@ class _GroupedRun:
 
     def _write_or_check_plan(self) -> None:
         if not self.store.planned:
-            settings = RasterizeSettings(mode=self.config.mode, near_plane=self.config.near_plane)
-            self.store.write_plan(self.plan, settings)
+            self.store.write_plan(self.plan, self.config.settings)
             return
         known, _ = self.store.read_plan()
         if known.recording.pictures() != self.plan.recording.pictures():
@@ -207,6 +206,7 @@ class _GroupedRun:
         self._steps(state, part.views, share, 1.0, share.told, stop)
 
     def _start_groups(self, stop: StopFlag) -> None:
+        objects = Objects.of(self.split, self.plan, self.config)
         for number, share in enumerate(self.groups):
             if stop.requested:
                 return
@@ -217,8 +217,7 @@ class _GroupedRun:
             part = group_part(self.split, self.plan, number, self.spec, share.config)
             corrections = self.store.corrections(self.plan)
             seed = self.config.seed + 1 + number
-            graph = group_start(part, self.plan, number, corrections, share.config, seed)
-            graph.settings = self.store.read_plan()[1]
+            graph = group_start(part, self.plan, number, objects, corrections, share.config, seed)
             generator = torch.Generator().manual_seed(seed)
             save_checkpoint(TrainState.start(graph, len(part.views), share.config, generator), share.folder)
 
