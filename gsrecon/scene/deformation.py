@@ -60,7 +60,7 @@ class DeformationConfig:
     """tau: the networks run on Gaussians whose state is above this."""
     first_state: float = 0.1
     """State of every Gaussian at first, unless more is known."""
-    lidar_state: float = 0.8
+    lidar_state: float = 0.9
     """First state where lidar sweeps say that something was there for a while only."""
     lidar_evidence: int = 60_000
     """At most this many of their answers guide the DEM; 0 does without lidar."""
@@ -142,8 +142,9 @@ class Deformation:
         self.generator: torch.Generator | None = None
         self.latest: Deformed | None = None
         """Of the latest call with gradients."""
-        self.evidence: Float[Tensor, "E 5"] = torch.zeros(0, 5)
-        """Place [m], time [s] and whether something was there (1, 0): see `presence_error`."""
+        self.evidence: Float[Tensor, "E 8"] = torch.zeros(0, 8)
+        """Place [m], time [s], whether what is at home there was to be seen then (1, 0), and how far it had
+        moved [m], NaN where that is unknown: see `evidence_error`."""
 
     @staticmethod
     def start(
@@ -232,18 +233,27 @@ class Deformation:
             opacities=opacities,
         )
 
-    def presence_error(self, count: int) -> Float[Tensor, ""] | None:
-        """Mean square by which the DEM shows what was not there and hides what was, for some evidence.
+    def evidence_error(self, count: int) -> Float[Tensor, ""] | None:
+        """How far the networks are from some of the evidence; None without evidence or outside of a step.
 
-        None where there is no evidence, no DEM, or no step going on.
+        Mean square by which the DEM shows what was not there and hides what was, plus a fifth of the mean
+        distance of what moved from where it went [m].
         """
-        if len(self.evidence) == 0 or not (self.config.enhancement and self.phase.active):
+        if len(self.evidence) == 0 or self.generator is None or not self.phase.active:
             return None
         chosen = self.evidence[torch.randint(len(self.evidence), (count,), generator=self.generator)]
         state = 0.5 + 0.5 * torch.rand(count, generator=self.generator)
         features = self._features(chosen[:, :3], state, chosen[:, 3:4], None)
-        shown = 2 * head(_ENHANCEMENT, self.networks, features)[:, 1].sigmoid()
-        return torch.where(chosen[:, 4] > 0.5, (1 - shown).clamp_min(0), shown).square().mean()
+        motion, error = self._motion(features), features.new_zeros(())
+        if self.config.enhancement:
+            scale, shown = (2 * head(_ENHANCEMENT, self.networks, features).sigmoid()).unbind(1)
+            error = torch.where(chosen[:, 4] > 0.5, (1 - shown).clamp_min(0), shown).square().mean()
+            motion = None if motion is None else scale[:, None] * motion
+        known = chosen[:, 5].isfinite()
+        if motion is not None and bool(known.any()):
+            away = (motion[known, :3] - chosen[known, 5:]).norm(dim=1)
+            error = error + 0.2 * away.sum() / count
+        return error
 
     def reach(self, scales: Float[Tensor, "N 3"]) -> Float[Tensor, " N"]:
         """No Gaussian of such standard deviations [m] ever shows farther from its canonical centre [m]."""

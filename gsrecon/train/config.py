@@ -9,6 +9,7 @@ from gsrecon.scene.groups import Groups
 from gsrecon.scene.render import Backend
 from gsrecon.train.dynamics import DynamicsConfig, NoDynamics
 
+
 @dataclass(frozen=True)
 class Rate:
     """A learning rate that falls exponentially over the run."""

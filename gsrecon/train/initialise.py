@@ -34,6 +34,7 @@ from gsrecon.train.dynamics import (
     DynamicsConfig,
 )
 from gsrecon.train.lidar_evidence import gather_evidence
+from gsrecon.train.lidar_passing import Passing, PassingFinder
 from gsrecon.train.sparse_start import found_points
 from gsrecon.train.split import Split
 from gsrecon.train.views import View, Views
@@ -63,8 +64,9 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
     log = split.log
     graph = SceneGraph(recording=split.recording(), settings=config.settings)
     boxes = _boxes(split, config)
-    background = _background(split, views, config, generator, boxes)
-    graph.add(background_node("background", background, split, config.dynamics, generator))
+    finder = _finder(split, config)
+    background, passing = _background(split, views, config, generator, boxes, finder)
+    graph.add(background_node("background", background, split, config.dynamics, generator, passing))
     if boxes is not None:
         _add_actors(graph, split, views, boxes, config, generator)
     if config.sky_resolution > 0:
@@ -84,7 +86,12 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
 
 
 def background_node(
-    id: str, gaussians: Gaussians, split: Split, dynamics: DynamicsConfig, generator: torch.Generator
+    id: str,
+    gaussians: Gaussians,
+    split: Split,
+    dynamics: DynamicsConfig,
+    generator: torch.Generator,
+    passing: Passing | None = None,
 ) -> GaussianNode:
     """Gaussians of the background, still or under a deformation that is the identity at first."""
     if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):
@@ -102,10 +109,30 @@ def background_node(
     evidence = gather_evidence(log, gaussians.means) if chosen.lidar_evidence > 0 and log.sweeps else None
     if evidence is not None:
         state[evidence.transient] = chosen.lidar_state
+    if passing is not None:
+        state[_among(gaussians.means, passing.points)] = 1.0
     deformation = Deformation.start(chosen, extent, state, generator)
     if evidence is not None:
-        deformation.evidence = evidence.presence(gaussians.means, chosen.lidar_evidence, generator)
+        told = [evidence.presence(gaussians.means, chosen.lidar_evidence // 4, generator)]
+        if passing is not None:
+            told.append(passing.answers(0.5 * interval_s, chosen.lidar_evidence // 2, generator))
+        deformation.evidence = torch.cat(told)
     return DeformableField(id, gaussians, deformation)
+
+
+def _among(points: Float[Tensor, "N 3"], wanted: Float[Tensor, "M 3"]) -> Bool[Tensor, " N"]:
+    """Points that are, to the bit, among the wanted ones."""
+    known = {tuple(point) for point in wanted.tolist()}
+    return torch.tensor([tuple(point) in known for point in points.tolist()], dtype=torch.bool)
+
+
+def _finder(split: Split, config: TrainConfig) -> PassingFinder | None:
+    """Looks for what passes by, where a field is to carry it and sweeps tell."""
+    dynamics = config.dynamics
+    if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):
+        return None
+    wanted = dynamics.background.lidar_evidence > 0 and config.initial.lidar > 0 and split.log.sweeps
+    return PassingFinder(split.log) if wanted else None
 
 
 def _boxes(split: Split, config: TrainConfig) -> Boxes | None:
@@ -143,9 +170,14 @@ def _background(
     config: TrainConfig,
     generator: torch.Generator,
     boxes: Boxes | None,
-) -> Gaussians:
+    finder: PassingFinder | None,
+) -> tuple[Gaussians, Passing | None]:
+    """First Gaussians; what passes by comes first among the points, before they are put in order."""
     initial = config.initial
-    points, colors = lidar_points(split, views, initial, generator, boxes)
+    points, colors = lidar_points(split, views, initial, generator, boxes, finder)
+    passing = None if finder is None else finder.passing()
+    if passing is not None:
+        points, colors = torch.cat([passing.points, points]), torch.cat([passing.colors, colors])
     far_points, far_colors, far_scales = points_beyond_lidar(views, split.log, initial, generator)
     # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
     limits = torch.cat([torch.full((len(points),), torch.inf), far_scales])
@@ -161,7 +193,7 @@ def _background(
     shape = InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
     scales = torch.minimum(mean_neighbour_distance(points, k=3) * shape.scale_factor, limits)
     order = morton_order(points)
-    return gaussians_from_points(points[order], colors[order], shape, scales[order])
+    return gaussians_from_points(points[order], colors[order], shape, scales[order]), passing
 
 
 def lidar_points(
@@ -170,12 +202,14 @@ def lidar_points(
     initial: InitialPoints,
     generator: torch.Generator,
     boxes: Boxes | None = None,
+    finder: PassingFinder | None = None,
 ) -> Colored:
     """Lidar points of all usable sweeps, coloured by the picture nearest in time that sees them.
 
     Points that structure from motion found in the pictures come after them.
 
-    Points in one of the boxes at the sweep's time belong to an object and are left out.
+    Points in one of the boxes at the sweep's time belong to an object and are left out. What passes by is
+    left to the finder.
 
     One point a voxel is kept; voxels grow with the distance to the nearest camera, so that the points are
     about evenly spread over the pictures.
@@ -186,7 +220,7 @@ def lidar_points(
     points, colors = torch.zeros(0, 3), torch.zeros(0, 3)
     waiting: list[tuple[Tensor, Tensor]] = []
     most_waiting = _MOST_WAITING
-    for sweep in log.sweeps if initial.lidar > 0 else ():
+    for number, sweep in enumerate(log.sweeps if initial.lidar > 0 else ()):
         in_lidar = log.points(sweep).astype(np.float64)
         in_world = in_lidar @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
         if boxes is not None:
@@ -198,10 +232,16 @@ def lidar_points(
             visible, color = colors_in(log, frame, view, in_world)
             rgb[visible & ~seen] = color[visible & ~seen]
             seen |= visible
-        waiting.append((torch.from_numpy(in_world[seen]).float(), torch.from_numpy(rgb[seen])))
+        in_world, rgb = in_world[seen], rgb[seen]
+        if finder is not None:
+            stands = ~finder.take(number, in_world, rgb)
+            in_world, rgb = in_world[stands], rgb[stands]
+        waiting.append((torch.from_numpy(in_world).float(), torch.from_numpy(rgb)))
         if sum(len(of_sweep) for of_sweep, _ in waiting) > most_waiting:
             points, colors = _thinned([(points, colors), *waiting], centres, initial)
             waiting, most_waiting = [], max(_MOST_WAITING, len(points))
+    if finder is not None:
+        waiting.append(finder.rest())
     points, colors = _thinned([(points, colors), *waiting], centres, initial)
     if len(points) > initial.lidar:
         kept = torch.randperm(len(points), generator=generator)[: initial.lidar].sort().values

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from gsrecon.data.log import DrivingLog, LidarSweep
@@ -40,7 +40,7 @@ class Evidence:
 
     def presence(
         self, points: Float[Tensor, "N 3"], most: int, generator: torch.Generator
-    ) -> Float[Tensor, "E 5"]:
+    ) -> Float[Tensor, "E 8"]:
         """Where and when something was at the transient places, and as often where nothing was.
 
         Args:
@@ -49,7 +49,8 @@ class Evidence:
             generator: Chooses among more.
 
         Returns:
-            Place [m], time [s], and 1 where something was, 0 where nothing was.
+            Place [m], time [s], 1 where something was and 0 where nothing was, and three times NaN: nobody
+            knows where it went.
         """
         parts = []
         for answers, value in ((self.hits, 1.0), (self.passes, 0.0)):
@@ -58,31 +59,57 @@ class Evidence:
                 chosen = torch.randint(len(place), (most // 2,), generator=generator)
                 sweep, place = sweep[chosen], place[chosen]
             told = torch.full((len(place), 1), value)
-            parts.append(torch.cat([points[place], self.times_s[sweep, None], told], dim=1))
+            unknown = torch.full((len(place), 3), torch.nan)
+            parts.append(torch.cat([points[place], self.times_s[sweep, None], told, unknown], dim=1))
         return torch.cat(parts)
+
+
+class RangePicture:
+    """How far one sweep saw in every direction."""
+
+    def __init__(self, distances: Float[Tensor, "R C"], lidar_from_world: Float64[Tensor, "4 4"]) -> None:
+        self._distances = distances
+        self._lidar_from_world = lidar_from_world
+
+    @staticmethod
+    def of(log: DrivingLog, sweep: LidarSweep) -> "RangePicture":
+        """Nearest distance in each pixel [m], infinite where nothing came back, with a border."""
+        points = log.points(sweep)
+        pixel, distance = _pixels(torch.from_numpy(np.ascontiguousarray(points[:, :3])).float())
+        kept = pixel >= 0
+        picture = torch.full((_ROWS * _COLUMNS,), torch.inf)
+        picture.scatter_reduce_(0, pixel[kept], distance[kept], reduce="amin")
+        picture = picture.reshape(_ROWS, _COLUMNS)
+        wrapped = torch.cat([picture[:, -1:], picture, picture[:, :1]], dim=1)
+        bordered = torch.nn.functional.pad(wrapped, (0, 0, 1, 1), value=torch.inf)
+        return RangePicture(bordered, torch.from_numpy(np.linalg.inv(sweep.world_from_lidar)))
+
+    def look(self, points_in_world: Float[Tensor, "N 3"]) -> tuple[Bool[Tensor, " N"], Bool[Tensor, " N"]]:
+        """Whether something was met at each place, and whether the sweep saw farther all around it."""
+        motion = self._lidar_from_world
+        in_lidar = points_in_world.double() @ motion[:3, :3].T + motion[:3, 3]
+        pixel, distance = _pixels(in_lidar.float())
+        rows = ((distance < _FARTHEST_M) & (pixel >= 0)).nonzero()[:, 0]
+        row, column = pixel[rows] // _COLUMNS, pixel[rows] % _COLUMNS
+        around = torch.stack(
+            [self._distances[row + r, column + c] for r in range(3) for c in range(3)], dim=1
+        )
+        there = distance[rows, None]
+        tolerance = 0.3 + 0.02 * there
+        hits, passes = torch.zeros(2, len(points_in_world), dtype=torch.bool)
+        hits[rows] = ((around - there).abs() < tolerance).any(dim=1)
+        # Pixels without a return are infinite: a window with too few returns says nothing.
+        seen = around.isfinite().sum(dim=1) >= 3
+        passes[rows] = seen & (around > there + tolerance).all(dim=1)
+        return hits, passes
 
 
 def gather_evidence(log: DrivingLog, points_in_world: Float[Tensor, "N 3"]) -> Evidence:
     """Asks sweeps spread over the drive about places [m]."""
     sweeps = _spread(log.sweeps)
-    count = len(points_in_world)
-    hits = torch.zeros(len(sweeps), count, dtype=torch.bool)
-    passes = torch.zeros(len(sweeps), count, dtype=torch.bool)
-    for number, sweep in enumerate(sweeps):
-        windows = _range_windows(log.points(sweep))
-        lidar_from_world = torch.from_numpy(np.linalg.inv(sweep.world_from_lidar))
-        in_lidar = points_in_world.double() @ lidar_from_world[:3, :3].T + lidar_from_world[:3, 3]
-        pixel, distance = _pixels(in_lidar.float())
-        near = (distance < _FARTHEST_M) & (pixel >= 0)
-        rows = near.nonzero()[:, 0]
-        around, there = windows[pixel[rows]], distance[rows, None]
-        tolerance = 0.3 + 0.02 * there
-        hits[number, rows] = ((around - there).abs() < tolerance).any(dim=1)
-        # Pixels without a return are infinite: a window with too few returns says nothing.
-        seen = around.isfinite().sum(dim=1) >= 3
-        passes[number, rows] = seen & (around > there + tolerance).all(dim=1)
+    answers = [RangePicture.of(log, sweep).look(points_in_world) for sweep in sweeps]
     times = torch.tensor([log.time_s(sweep.timestamp_us) for sweep in sweeps])
-    return Evidence(hits, passes, times)
+    return Evidence(torch.stack([hit for hit, _ in answers]), torch.stack([p for _, p in answers]), times)
 
 
 def _spread(sweeps: Sequence[LidarSweep]) -> list[LidarSweep]:
@@ -98,16 +125,3 @@ def _pixels(in_lidar: Float[Tensor, "N 3"]) -> tuple[Int64[Tensor, " N"], Float[
     row = ((torch.asin(in_lidar[:, 2] / distance) - _LOWEST_RAD) / _ROW_RAD).floor().long()
     inside = (row >= 0) & (row < _ROWS)
     return torch.where(inside, row * _COLUMNS + column, -1), distance
-
-
-def _range_windows(points: np.ndarray) -> Float[Tensor, "P 9"]:
-    """Nearest distance in each pixel and its eight neighbours [m], infinite where nothing came back."""
-    pixel, distance = _pixels(torch.from_numpy(np.ascontiguousarray(points[:, :3])).float())
-    kept = pixel >= 0
-    picture = torch.full((_ROWS * _COLUMNS,), torch.inf)
-    picture.scatter_reduce_(0, pixel[kept], distance[kept], reduce="amin")
-    picture = picture.reshape(_ROWS, _COLUMNS)
-    wrapped = torch.cat([picture[:, -1:], picture, picture[:, :1]], dim=1)
-    padded = torch.nn.functional.pad(wrapped, (0, 0, 1, 1), value=torch.inf)
-    shifted = [padded[r : r + _ROWS, c : c + _COLUMNS] for r in range(3) for c in range(3)]
-    return torch.stack(shifted, dim=-1).reshape(-1, 9)

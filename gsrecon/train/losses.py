@@ -72,9 +72,9 @@ def deforming(deformation: Deformation, weights: LossWeights, id: str) -> dict[s
     if done.motion is not None and weights.motion > 0:
         moved = (done.gate[:, None] * done.motion[:, :3]).abs().sum()
         parts[f"motion/{id}"] = weights.motion * moved / count
-    error = deformation.presence_error(_ANSWERS) if weights.presence > 0 else None
+    error = deformation.evidence_error(_ANSWERS) if weights.evidence > 0 else None
     if error is not None:
-        parts[f"presence/{id}"] = weights.presence * error
+        parts[f"evidence/{id}"] = weights.evidence * error
     return parts
 
 

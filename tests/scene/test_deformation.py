@@ -200,7 +200,7 @@ def test_children_inherit_the_state(generator):
 def test_a_stored_field_renders_to_the_same_bits(generator, tmp_path):
     field = some_field(20, generator)
     stir(field.deformation, generator)
-    field.deformation.evidence = torch.rand(7, 5, generator=generator)
+    field.deformation.evidence = torch.rand(7, 8, generator=generator)
     save_scene(SceneGraph([field]), tmp_path / "scene")
     again = load_scene(tmp_path / "scene")
     assert torch.equal(render(SceneGraph([field]), camera(), T).image, render(again, camera(), T).image)
@@ -210,15 +210,18 @@ def test_a_stored_field_renders_to_the_same_bits(generator, tmp_path):
     assert torch.equal(deformation.evidence, field.deformation.evidence)
 
 
-def test_evidence_pulls_the_dem_towards_what_the_lidar_saw(generator):
+def test_evidence_tells_the_networks_what_was_there_and_where_it_went(generator):
     deformation = Deformation.start(DeformationConfig(), EXTENT, torch.zeros(1), generator)
-    assert deformation.presence_error(8) is None
-    deformation.evidence = torch.tensor([[5.0, 0, 1, 1.0, 1.0], [5.0, 0, 1, 3.0, 0.0]])
+    nan = torch.nan
+    deformation.evidence = torch.tensor(
+        [[5.0, 0, 1, 1.0, 1.0, 3.0, 0, 4.0], [5.0, 0, 1, 3.0, 0.0, nan, nan, nan]]
+    )
+    assert deformation.evidence_error(8) is None
     deformation.begin_step(0.5, generator)
-    # At first everything is shown at full: right where something was, off by 1 where nothing was.
-    error = deformation.presence_error(1000)
+    # At first everything is shown where it is at home: off by 1 where nothing was, and by 5 m for what moved.
+    error = deformation.evidence_error(4000)
     assert error is not None
-    assert error.item() == pytest.approx(0.5, abs=0.05)
+    assert error.item() == pytest.approx(0.5 * 1 + 0.5 * 0.2 * 5, abs=0.05)
 
 
 def test_rows_are_added_with_gradients_to_both():
