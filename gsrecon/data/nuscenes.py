@@ -9,22 +9,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep, Track
+from gsrecon.data.log import CameraFrame, DrivingLog, LidarSweep, Track
+from gsrecon.data.nuscenes_cameras import read_cameras
 from gsrecon.data.nuscenes_lanes import read_lanes
 from gsrecon.data.nuscenes_own_car import NUSCENES_VEHICLES, own_car_masks
 from gsrecon.data.nuscenes_scenes import find_scene
 from gsrecon.data.nuscenes_tables import Annotation, Reading, SceneTables, read_tables
-from gsrecon.errors import DatasetError
 
 LIDAR = "LIDAR_TOP"
-_CAMERA_ORDER = (
-    "CAM_FRONT",
-    "CAM_FRONT_LEFT",
-    "CAM_FRONT_RIGHT",
-    "CAM_BACK_LEFT",
-    "CAM_BACK_RIGHT",
-    "CAM_BACK",
-)
 _LICENCE = "nuScenes, CC BY-NC-SA 4.0: non-commercial"
 _LONGEST_REACH_US = 100_000  # a sample's pictures lie within one lidar turn and one shutter of its time
 
@@ -45,7 +37,7 @@ def read_nuscenes(path: Path | str, scene: str | None = None) -> DrivingLog:
     """
     root, version, name = find_scene(path, scene)
     tables = read_tables(root, version, name)
-    cameras = _cameras(tables)
+    cameras = read_cameras(tables)
     times, source_from_ego = _trajectory(tables, list(cameras))
     origin = source_from_ego[0, :3, 3].copy()
     masks = own_car_masks(tables, cameras)
@@ -90,42 +82,6 @@ def read_nuscenes(path: Path | str, scene: str | None = None) -> DrivingLog:
         ),
         licence=_LICENCE if tables.vehicle in NUSCENES_VEHICLES else "",
     )
-
-
-def _cameras(tables: SceneTables) -> dict[str, Camera]:
-    first: dict[str, Reading] = {}
-    for reading in tables.readings:
-        if reading.modality != "camera":
-            continue
-        start = first.setdefault(reading.channel, reading)
-        if _lens(start) != _lens(reading):
-            raise DatasetError(
-                f"{tables.root}: {tables.name} gives {reading.channel} two calibrations or sizes (the second "
-                f"from {reading.filename} on); give the camera one, or cut the scene there"
-            )
-    if not first:
-        raise DatasetError(f"{tables.root}: {tables.name} has no pictures; choose another scene")
-    order = [name for name in _CAMERA_ORDER if name in first]
-    order += sorted(set(first) - set(order))
-    return {name: _camera(first[name], tables) for name in order}
-
-
-def _lens(reading: Reading) -> tuple[int, int, list[list[float]]]:
-    assert reading.intrinsic is not None
-    return reading.width, reading.height, reading.intrinsic.tolist()
-
-
-def _camera(reading: Reading, tables: SceneTables) -> Camera:
-    assert reading.intrinsic is not None
-    K = reading.intrinsic.copy()
-    if reading.width < 1 or reading.height < 1 or not (K[0, 0] > 0 and K[1, 1] > 0):
-        raise DatasetError(
-            f"{tables.root}: {tables.name} gives {reading.channel} the size {reading.width} x "
-            f"{reading.height} and the focal lengths {K[0, 0]} and {K[1, 1]}; correct sample_data and "
-            "calibrated_sensor"
-        )
-    K[:2, 2] += 0.5
-    return Camera(reading.channel, K, reading.width, reading.height, reading.ego_from_sensor)
 
 
 def _present(tables: SceneTables, channel: str) -> list[tuple[int, Reading]]:

@@ -55,6 +55,9 @@ class Reading:
     height: int
     intrinsic: Float64[np.ndarray, "3 3"] | None
     """Pixel centres at integers; None for what is no camera."""
+    distortion: tuple[float, ...]
+    """k1, k2, p1, p2, k3, k4 as far as given. nuScenes itself has none, its pictures are undistorted; others
+    name them in nuImages' column `camera_distortion`."""
     source_from_ego: Float64[np.ndarray, "4 4"]
     ego_from_sensor: Float64[np.ndarray, "4 4"]
 
@@ -165,6 +168,7 @@ def _join(tables: Any, root: Path, scene_name: str) -> SceneTables:
             width=int(row["width"] or 0),
             height=int(row["height"] or 0),
             intrinsic=_intrinsic(calibration) if row["sensor_modality"] == "camera" else None,
+            distortion=tuple(map(float, calibration.get("camera_distortion") or ())),
             source_from_ego=ego[i],
             ego_from_sensor=sensor[i],
         )

@@ -53,6 +53,8 @@ class SceneSpec:
     """Pictures (what `image_crop` leaves of them) are resized by this, above 0 and at most 1."""
     pose_repair: str = ""
     """A file from `gsrecon repair-poses` with corrections of this drive's poses; empty: as recorded."""
+    find_own_car: bool = False
+    """Find the own car, in cameras that come without a mask of it, by what never moves in their pictures."""
     mask_moving: bool = False
     """Leave pixels of the mask `moving` out of training and scores."""
     test: TestSplit = field(default_factory=TestSplit)
@@ -108,6 +110,10 @@ def open_drive(
         raise SpecError(
             f"{spec.name}: cameras: the drive has no {', '.join(unknown)}; it has {', '.join(log.cameras)}"
         )
+    if spec.find_own_car:
+        from gsrecon.data.own_car import with_own_car
+
+        log = with_own_car(log.select(spec.cameras or None))
     selected = spec.frame_range.of(log, spec.cameras or None, spec.name)
     if spec.image_crop is not None:
         selected = _crop(selected, *spec.image_crop, spec.name)
@@ -245,6 +251,7 @@ _KINDS_OF_VALUES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "image_crop": (list, "[width, height]"),
     "image_scale": ((int, float), "a number"),
     "pose_repair": (str, "the path of a JSON file"),
+    "find_own_car": (bool, "true or false"),
     "mask_moving": (bool, "true or false"),
     "test": (dict, "a table with every, offset and counted"),
     "toy": (dict, "a table of the toy drive's settings"),
@@ -267,7 +274,7 @@ def _take(table: Mapping[str, Any], target: type, where: str, prefix: str) -> di
         wrong = not isinstance(value, kind) or (kind is not bool and isinstance(value, bool))
         items = int if key == "image_crop" else str
         wrong = wrong or (isinstance(value, list) and not all(type(item) is items for item in value))
-        wrong = wrong or (key == "image_crop" and len(value) != 2)
+        wrong = wrong or (isinstance(value, list) and key == "image_crop" and len(value) != 2)
         wrong = wrong or (key == "counted" and value not in ("recording", "selection"))
         if wrong:
             raise SpecError(f"{where}: {prefix}{key}: expected {words}, got {value!r}; correct that line")

@@ -16,7 +16,7 @@ _JPEG_QUALITY = 95
 
 
 def write_picture(log: DrivingLog, frame: CameraFrame, kind: Literal["jpeg", "png"], stem: Path) -> Path:
-    """Writes a picture beside `stem` and returns its file.
+    """Writes a picture, undistorted and at the log's size, beside `stem` and returns its file.
 
     A JPEG file is copied as it is, whatever is asked for: encoding it once more would only lose. So is an
     8-bit PNG file where PNG is asked for. Everything else is encoded, JPEG at quality 95 without chroma
@@ -27,7 +27,8 @@ def write_picture(log: DrivingLog, frame: CameraFrame, kind: Literal["jpeg", "pn
     """
     stem.parent.mkdir(parents=True, exist_ok=True)
     source = frame.image
-    if isinstance(source, Path) and frame.camera not in log.recorded_sizes:
+    as_stored = frame.camera not in log.recorded_sizes and log.cameras[frame.camera].recorded_lens is None
+    if isinstance(source, Path) and as_stored:
         suffix = source.suffix.lower()
         if suffix in (".jpg", ".jpeg"):
             return _copy(source, stem.with_name(stem.name + ".jpg"))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -139,7 +140,7 @@ class SceneWriter:
             rows.append({**row, "sample_token": tokens[sample], "is_key_frame": key is not None})
             rows[-1] |= {"height": camera.height, "width": camera.width}
         self._chained(rows)
-        mask = self._own_car(frames)
+        mask = self._own_car(frames) if frames else None
         if mask is not None:
             write_own_car(mask, self.folder / "masks" / self.name / f"{channel}.png")
 
@@ -238,15 +239,17 @@ class SceneWriter:
         return unique
 
     def _own_car(self, frames: list[CameraFrame]) -> np.ndarray | None:
-        """All that the camera's frames mask as the own car: the layout has one mask a camera."""
-        different = {
-            str(f.masks["ego"]) if isinstance(f.masks["ego"], Path) else id(f.masks["ego"]): f
-            for f in frames
-            if "ego" in f.masks
-        }
-        masks = [self.log.mask(frame, "ego") for frame in different.values()]
-        found = [mask for mask in masks if mask is not None]
-        return np.any(found, axis=0) if found else None
+        """What any of the camera's frames masks as the own car, for the layout has one mask a camera.
+
+        Where a bent lens shows nothing of an undistorted picture, that counts as the own car too.
+        """
+        sources = {frame.masks["ego"]: frame for frame in frames if isinstance(frame.masks.get("ego"), Path)}
+        others = {id(frame.masks["ego"]): frame for frame in frames if "ego" in frame.masks}
+        different = [*sources.values(), *(f for f in others.values() if not isinstance(f.masks["ego"], Path))]
+        masks = [self.log.mask(frame, "ego") for frame in different]
+        masks += [~self.log.valid(replace(frame, masks={})) for frame in frames[:1]]
+        covered = np.any([mask for mask in masks if mask is not None], axis=0)
+        return covered if covered.any() else None
 
     def _instance_tokens(self) -> dict[str, str]:
         """Ids that are tokens already stay, so that a nuScenes scene keeps its instances."""

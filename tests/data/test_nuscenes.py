@@ -279,6 +279,23 @@ def test_poses_of_one_camera_need_not_share_a_calibration_but_its_lens_must(root
         read_nuscenes(root)
 
 
+def test_pictures_of_a_lens_that_the_tables_name_are_undistorted_and_so_written(root, tmp_path):
+    edit(root, "calibrated_sensor", lambda rows: rows[0].update(camera_distortion=[-0.2, 0.02, 0.0, 0.0]))
+    log = read_nuscenes(root)
+    camera = log.cameras["CAM_BACK"]
+    assert camera.recorded_lens.coefficients == (-0.2, 0.02, 0.0, 0.0, 0.0)
+    assert camera.recorded_lens.K.tolist() == [[10, 0, 6], [0, 10, 4], [0, 0, 1]]
+    assert camera.K[0, 0] != 10
+    written = write_nuscenes(log, tmp_path / "again", settings=NuscenesSettings(pictures="png"))
+    back = read_nuscenes(written)
+    assert back.cameras["CAM_BACK"].recorded_lens is None
+    assert np.array_equal(back.image(back.frames[0]), log.image(log.frames[0]))
+    assert np.array_equal(back.valid(back.frames[0]), log.valid(log.frames[0]))
+    edit(root, "calibrated_sensor", lambda rows: rows[0].update(camera_distortion=[0.1, 0, 0, 0, 0, 0.2]))
+    with pytest.raises(DatasetError, match="more than k1, k2, p1, p2, k3 are given"):
+        read_nuscenes(root)
+
+
 def test_a_mask_of_another_size_is_named(root):
     save_png(root / "masks" / "scene-0001" / "CAM_BACK.png", np.zeros((4, 12), np.uint8))
     with pytest.raises(DatasetError, match=r"CAM_BACK\.png: the mask is 12 x 4, but the pictures are 12 x 8"):

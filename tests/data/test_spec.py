@@ -195,6 +195,22 @@ def test_a_crop_keeps_the_middle_of_pictures_and_masks_and_moves_the_principal_p
         part.cropped(4, 4)
 
 
+def test_the_own_car_is_looked_for_in_the_chosen_cameras_where_the_spec_asks(log, tmp_path, monkeypatch):
+    folder = write_folder(log, tmp_path / "drive")
+    seen = []
+
+    def find(drive):
+        seen.append(list(drive.cameras))
+        mask = np.ones((8, 12), np.uint8)
+        return replace(drive, frames=tuple(replace(frame, masks={"ego": mask}) for frame in drive.frames))
+
+    monkeypatch.setattr("gsrecon.data.own_car.with_own_car", find)
+    spec = SceneSpec(name="s", drive=f"folder:{folder}", cameras=("right",), start=1, find_own_car=True)
+    part, _ = open_drive(spec)
+    assert seen == [["right"]]
+    assert not any(part.valid(frame).any() for frame in part.frames)
+
+
 def test_the_published_protocols_are_what_the_packaged_specs_say():
     s = find_spec("nuscenes-s-0164")
     assert (s.scene, s.start_keyframe, s.limit, len(s.cameras)) == ("scene-0164", 20, 40, 6)
