@@ -62,6 +62,6 @@ class DeformationSchedule:
         left = 1 - progress / self.time_noise_stop if self.time_noise_stop > 0 else 0.0
         noise = max(0.0, left) * self.time_noise * interval_s
         if progress < self.discovery:
-            return Phase(True, self.discovery_share, noise, discovering=True)
+            return Phase(True, self.discovery_share, discovering=True, time_noise_s=noise)
         reviving = self.revivals.passed(progress) > self.revivals.passed(progress - self.revival_length)
-        return Phase(True, self.revival_share if reviving else 0.0, noise)
+        return Phase(True, self.revival_share if reviving else 0.0, time_noise_s=noise)
