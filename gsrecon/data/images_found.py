@@ -67,8 +67,8 @@ Stream = Sequence[tuple[Path, int | None]]
 def find_streams(folder: Path, settings: ImagesSettings) -> dict[str, list[Path]]:
     """Files by camera, in natural order: pictures, or one video.
 
-    Pictures in the folder itself are one camera's; else each sub folder with pictures is a camera, and so is
-    each video. Hidden folders and those that the settings name for masks and lidar are passed over.
+    Pictures in the folder itself are one camera's; else each sub folder with pictures (KITTI's: in its folder
+    `data`) is a camera, and so is each video. Hidden folders and those that the settings name for masks and lidar are passed over.
 
     Raises:
         DatasetError: There is nothing, or pictures lie both in the folder and in sub folders.
@@ -87,7 +87,7 @@ def find_streams(folder: Path, settings: ImagesSettings) -> dict[str, list[Path]
     for child in sorted(folder.iterdir(), key=lambda path: natural(path.name)):
         if child.name.startswith(".") or child.resolve() in other:
             continue
-        if child.is_dir() and (inside := _pictures_in(child)):
+        if child.is_dir() and (inside := _pictures_in(child) or _pictures_in(child / "data")):
             streams[child.name] = inside
         elif child.is_file() and child.suffix.lower() in VIDEO_SUFFIXES:
             streams[child.stem] = [child]
@@ -134,6 +134,8 @@ def natural(name: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
     found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
     visible = [path for path in found if not path.name.startswith(".")]
     return sorted(visible, key=lambda path: natural(path.name))

@@ -144,3 +144,14 @@ def test_a_camera_that_is_not_there_is_named(tmp_path):
     save(tmp_path, "1.png", "2.png", "3.png")
     with pytest.raises(DatasetError, match=r"images\.toml names the camera front, but there are camera;"):
         found(tmp_path, ImagesSettings(ego_camera="front"))
+
+
+def test_cameras_may_keep_their_pictures_in_a_folder_data(tmp_path):
+    save(tmp_path / "image_02" / "data", "0.png", "1.png")
+    save(tmp_path / "image_03" / "data", "0.png", "1.png")
+    assert [(p.camera, p.index) for p in found(tmp_path).all] == [
+        ("image_02", 0),
+        ("image_02", 1),
+        ("image_03", 0),
+        ("image_03", 1),
+    ]
