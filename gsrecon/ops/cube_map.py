@@ -7,7 +7,7 @@ from torch import Tensor
 from gsrecon.ops import _native
 
 LEAST_LIGHT = 0.002
-"""Where a pixel lets less light through than this, the map would show less than half a step of 8-bit colour."""
+"""Where a pixel lets less light through, the map shows less than half a step of 8-bit colour."""
 
 
 def over_cube_map(
@@ -17,7 +17,7 @@ def over_cube_map(
     directions_in_cam: Float[Tensor, "H W 3"],
     world_from_cam: Float[Tensor, "3 3"],
 ) -> Float[Tensor, "H W 3"]:
-    """image + (1 - alpha) map, where enough light comes through; differentiable in the first three.
+    """A picture + (1 - alpha) map, where enough light comes through; differentiable in the first three.
 
     float32 on the CPU goes through one compiled pass for values and gradients, everything else through plain
     torch, the reference.

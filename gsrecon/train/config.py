@@ -94,14 +94,16 @@ class LossWeights:
 class InitialPoints:
     """Where the first Gaussians come from."""
 
-    lidar: int = 280_000
+    lidar: int = 270_000
     """At most this many points from the lidar."""
     voxel_angle: float = 0.01
     """One lidar point a voxel, whose edge is this times the distance to the nearest camera [rad]."""
     smallest_voxel: float = 0.03
     """Lower limit of the voxels' edges [m]."""
-    beyond_lidar: int = 20_000
+    beyond_lidar: int = 50_000
     """Points on rays of pixels that the lidar does not reach: far and high things."""
+    upright_share: float = 0.7
+    """Share of those above the highest lidar point of their column that stand where that point is."""
     nearest: float = 6.0
     """Nearest of the points beyond lidar along z [m]."""
     farthest: float = 200.0

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from gsrecon.data.log import CameraFrame
+from gsrecon.data.log import CameraFrame, Track
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
@@ -21,8 +22,12 @@ from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_store import BACKGROUND, FAR
 from gsrecon.scene.node import Node
 from gsrecon.scene.static import StaticGroup
+from gsrecon.train.actors import is_parked, start_actors, usable_tracks
+from gsrecon.train.beyond_lidar import points_beyond_lidar
+from gsrecon.train.boxes import Boxes
 from gsrecon.train.config import TrainConfig
-from gsrecon.train.initialise import background_node, lidar_points, points_beyond_lidar, start_scene
+from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
+from gsrecon.train.initialise import background_node, lidar_points, start_scene
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
 
@@ -33,6 +38,57 @@ _UNLIMITED = 10**9
 
 _RAYS_FOR_ONE = 2
 """Points beyond the lidar that are tried for each one that stays: many are at home elsewhere."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The annotated objects that are modelled by themselves, each at home in one group."""
+
+    tracks: tuple[Track, ...]
+    homes: tuple[int, ...]
+    """Group of each track: the one with most of its pixels."""
+    boxes: Boxes | None
+    """Of all of them."""
+
+    @staticmethod
+    def of(split: Split, plan: GroupPlan, config: TrainConfig) -> "Objects":
+        """None where the settings model no objects."""
+        dynamics = config.dynamics
+        if not isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics):
+            return Objects((), (), None)
+        tracks = usable_tracks(split, dynamics.actors)
+        padding_us = round(1e6 * dynamics.actors.padding_s)
+        times = np.array([frame.timestamp_us for frame in plan.recording.frames], dtype=np.int64)
+        homes = tuple(
+            plan.home_of_object(_places(track, times, is_parked(track, dynamics.actors), padding_us))
+            for track in tracks
+        )
+        return Objects(tracks, homes, Boxes(tracks, padding_us))
+
+    def add_to(
+        self, graph: SceneGraph, part: "Part", group: int, config: TrainConfig, generator: torch.Generator
+    ) -> None:
+        """Numbers all objects, the same in every group, and adds the node of those at home in one."""
+        dynamics = config.dynamics
+        if not isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics):
+            return
+        for track in self.tracks:
+            graph.objects.append(track.id)
+        own = [track for track, home in zip(self.tracks, self.homes, strict=True) if home == group]
+        boxes = Boxes(own, round(1e6 * dynamics.actors.padding_s))
+        inside = dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None
+        node = start_actors(
+            part.split,
+            part.views,
+            boxes,
+            dynamics.actors,
+            config.initial,
+            config.sh_degree,
+            inside,
+            generator,
+        )
+        if node is not None:
+            graph.add(node)
 
 
 @dataclass(frozen=True)
@@ -92,8 +148,7 @@ def shared_start(
     split: Split, part: Part, plan: GroupPlan, config: TrainConfig, generator: torch.Generator
 ) -> SceneGraph:
     """A coarse scene of the whole drive: far field, sky, cameras, and a background that is dropped later."""
-    still = replace(config, dynamics=type(config)().dynamics)
-    graph = start_scene(part.split, part.views, still, generator)
+    graph = start_scene(part.split, part.views, config, generator)
     for node in _corrections(split, graph):
         graph.remove(node.id)
         graph.add(node)
@@ -109,17 +164,24 @@ def shared_start(
 
 
 def group_start(
-    part: Part, plan: GroupPlan, group: int, corrections: list[Node], config: TrainConfig, seed: int
+    part: Part,
+    plan: GroupPlan,
+    group: int,
+    objects: Objects,
+    corrections: list[Node],
+    config: TrainConfig,
+    seed: int,
 ) -> SceneGraph:
-    """What a group owns before its first step.
+    """What a group owns before its first step: its background, the objects at home here, its corrections.
 
     Raises:
         DatasetError: The group's pictures show no point to start from, or a picture or sweep is damaged.
     """
     generator = torch.Generator().manual_seed(seed)
-    gaussians = _background(part, plan, group, config, generator)
-    graph = SceneGraph(recording=part.split.recording())
+    gaussians = _background(part, plan, group, objects, config, generator)
+    graph = SceneGraph(recording=part.split.recording(), settings=config.settings)
     graph.add(background_node(BACKGROUND, gaussians, part.split, config.dynamics, generator))
+    objects.add_to(graph, part, group, config, generator)
     for node in corrections:
         graph.add(node)
     graph.trainable()
@@ -127,11 +189,16 @@ def group_start(
 
 
 def _background(
-    part: Part, plan: GroupPlan, group: int, config: TrainConfig, generator: torch.Generator
+    part: Part,
+    plan: GroupPlan,
+    group: int,
+    objects: Objects,
+    config: TrainConfig,
+    generator: torch.Generator,
 ) -> Gaussians:
     initial = config.initial
     lidar = replace(initial, lidar=_UNLIMITED if initial.lidar else 0)
-    points, colors = lidar_points(part.split, part.views, lidar, generator)
+    points, colors = lidar_points(part.split, part.views, lidar, generator, objects.boxes)
     rows = _at_home(plan, group, points).nonzero()[:, 0]
     rows = _at_most(initial.lidar, rows, generator)
     points, colors = points[rows], colors[rows]
@@ -152,6 +219,20 @@ def _background(
     scales = torch.minimum(mean_neighbour_distance(points, k=3) * shape.scale_factor, limits)
     order = morton_order(points)
     return gaussians_from_points(points[order], colors[order], shape, scales[order])
+
+
+def _places(
+    track: Track, times_us: Int64[np.ndarray, " F"], parked: bool, padding_us: int
+) -> Float64[np.ndarray, "F 3"]:
+    """Where an object is at some times, NaN where it is not there; a parked one is always."""
+    places = np.stack(
+        [np.interp(times_us, track.timestamps_us, track.world_from_actor[:, k, 3]) for k in range(3)], axis=1
+    )
+    there = (times_us >= track.timestamps_us[0] - padding_us) & (
+        times_us <= track.timestamps_us[-1] + padding_us
+    )
+    places[~(there | parked)] = np.nan
+    return places
 
 
 def _at_home(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:

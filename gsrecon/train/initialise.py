@@ -7,12 +7,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gsrecon.data.log import Camera, DrivingLog
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
 from gsrecon.gaussians.order import morton_order
-from gsrecon.geometry.camera import Cameras
 from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -20,10 +18,10 @@ from gsrecon.scene.deformable_field import DeformableField
 from gsrecon.scene.deformation import Deformation, Extent
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import GaussianNode
-from gsrecon.scene.rays import directions_in_cam
 from gsrecon.scene.sky import Sky
 from gsrecon.scene.static import StaticGroup
 from gsrecon.train.actors import start_actors, usable_tracks
+from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.coloring import colors_in, frames_at
 from gsrecon.train.config import InitialPoints, TrainConfig
@@ -37,22 +35,16 @@ from gsrecon.train.lidar_evidence import gather_evidence
 from gsrecon.train.lidar_passing import Passing, PassingFinder
 from gsrecon.train.sparse_start import found_points
 from gsrecon.train.split import Split
-from gsrecon.train.views import View, Views
+from gsrecon.train.views import Views
 
 Colored = tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]
 """Points in world [m] and their colours in [0, 1]."""
-
-_LIDAR_REACH_PX = 4
-"""Pixels farther than this from any lidar point are beyond the lidar."""
 
 _MOST_WAITING = 2_000_000
 """Lidar points that wait to be thinned, so that memory does not grow with the length of the drive."""
 
 _MOST_DISTANCES = 2**24
 """Distances between points and cameras that are held at once."""
-
-_FIRST_RADIUS_PX = 2.0
-"""Largest standard deviation of a point beyond the lidar, in pixels of the picture it was taken from."""
 
 
 def start_scene(split: Split, views: Views, config: TrainConfig, generator: torch.Generator) -> SceneGraph:
@@ -250,57 +242,6 @@ def lidar_points(
     return torch.cat([points, found]), torch.cat([colors, found_colors])
 
 
-def points_beyond_lidar(
-    views: Views, log: DrivingLog, initial: InitialPoints, generator: torch.Generator
-) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"], Float[Tensor, " N"]]:
-    """Points on rays of pixels without lidar nearby, at depths spread evenly in the logarithm.
-
-    Training finds out which of them stand where something is; the others fade.
-
-    Returns:
-        Points in world [m], their colours in [0, 1], and the size of some pixels there [m].
-    """
-    per_view = -(-initial.beyond_lidar // max(1, len(views)))
-    points, colors, sizes = [torch.zeros(0, 3)], [torch.zeros(0, 3)], [torch.zeros(0)]
-    for number in range(len(views) if initial.beyond_lidar > 0 else 0):
-        view = views[number]
-        candidates = _beyond_lidar(view).reshape(-1).nonzero()[:, 0]
-        if len(candidates) == 0:
-            continue
-        chosen = candidates[torch.randint(len(candidates), (per_view,), generator=generator)]
-        share = torch.rand(per_view, generator=generator)
-        depths = initial.nearest * (initial.farthest / initial.nearest) ** share
-        row = torch.div(chosen, view.image.shape[1], rounding_mode="floor")
-        column = chosen - row * view.image.shape[1]
-        camera = log.cameras[view.frame.camera]
-        rays = directions_in_cam(_lens(camera), 0, column + 0.5, row + 0.5)
-        in_cam = rays / rays[:, 2:].clamp_min(0.1) * depths[:, None]
-        world_from_cam = torch.from_numpy(view.frame.world_from_cam)
-        in_world = in_cam.double() @ world_from_cam[:3, :3].T + world_from_cam[:3, 3]
-        points.append(in_world.float())
-        colors.append(view.image.reshape(-1, 3)[chosen].float() / 255)
-        sizes.append(_FIRST_RADIUS_PX * depths / float(camera.K[0, 0]))
-    wanted = slice(initial.beyond_lidar)
-    return torch.cat(points)[wanted], torch.cat(colors)[wanted], torch.cat(sizes)[wanted]
-
-
-def _beyond_lidar(view: View) -> Bool[Tensor, "H W"]:
-    """Pixels that count, are not known to be sky, and have no lidar point near them."""
-    height, width = view.image.shape[:2]
-    hits = torch.zeros(height * width)
-    hits[view.depth_pixels] = 1
-    size = 2 * _LIDAR_REACH_PX + 1
-    near = torch.nn.functional.max_pool2d(
-        hits.reshape(1, height, width), size, stride=1, padding=_LIDAR_REACH_PX
-    )[0]
-    beyond = near == 0
-    if view.counts is not None:
-        beyond &= view.counts
-    if view.sky is not None:
-        beyond &= ~view.sky
-    return beyond
-
-
 def _thinned(
     parts: list[tuple[Tensor, Tensor]], centres: Float[Tensor, "F 3"], initial: InitialPoints
 ) -> Colored:
@@ -346,15 +287,3 @@ def _rig_times(split: Split) -> list[float]:
         for name in split.log.cameras
     ]
     return max(by_camera, key=len)
-
-
-def _lens(camera: Camera) -> Cameras:
-    """A camera at the origin of its own axes."""
-    return Cameras(
-        viewmats=torch.eye(4)[None],
-        Ks=torch.from_numpy(camera.K).float()[None],
-        width=camera.width,
-        height=camera.height,
-        model=camera.model,
-        distortion=None if camera.distortion is None else torch.tensor([camera.distortion]),
-    )

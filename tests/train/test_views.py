@@ -7,9 +7,10 @@ import torch
 from gsrecon.data.log import DrivingLog
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.density_classic import ClassicDensity
-from gsrecon.train import initialise
+from gsrecon.train import beyond_lidar, initialise
+from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.config import InitialPoints, TrainConfig
-from gsrecon.train.initialise import lidar_points, points_beyond_lidar
+from gsrecon.train.initialise import lidar_points
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views, seen_from_here
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
@@ -112,7 +113,7 @@ def test_no_more_lidar_points_are_taken_than_asked_for(generator):
 def test_points_beyond_lidar_stand_on_the_rays_of_their_pixels(generator):
     split = Split.of(tiny_drive(), SPEC)
     views = views_of(split)
-    initial = InitialPoints(beyond_lidar=60, nearest=5.0, farthest=50.0)
+    initial = InitialPoints(beyond_lidar=60, upright_share=0.0, nearest=5.0, farthest=50.0)
     points, colors, sizes = points_beyond_lidar(views, split.log, initial, generator)
     assert len(points) == len(colors) == len(sizes) == 60
     depths = torch.cat(
@@ -123,3 +124,21 @@ def test_points_beyond_lidar_stand_on_the_rays_of_their_pixels(generator):
     )
     assert depths.min() >= 5.0
     assert depths.max() <= 50.0
+
+
+def test_upright_points_stand_as_far_as_the_highest_lidar_point_of_their_column(generator):
+    split = Split.of(tiny_drive(), SPEC)
+    view = views_of(split)[0]
+    width = view.image.shape[1]
+    # Column 3 has lidar in rows 12 and 9, column 20 in row 10; columns far from both have none.
+    pixels = torch.tensor([12 * width + 3, 9 * width + 3, 10 * width + 20])
+    view = replace(view, depth_pixels=pixels, depths=torch.tensor([5.0, 8.0, 30.0]))
+    top_row, top_depth = beyond_lidar._highest_lidar(view)
+    assert top_row[[3, 5, 20, 24]].tolist() == [9, 9, 10, 10]
+    assert top_depth[[3, 5, 20, 24]].tolist() == [8.0, 8.0, 30.0, 30.0]
+    assert top_row[12] == -1
+    row, column = torch.tensor([0, 0, 11, 0]), torch.tensor([3, 20, 3, 12])
+    initial = InitialPoints(upright_share=1.0, nearest=100.0, farthest=200.0)
+    depths = beyond_lidar._depths(view, row, column, initial, generator)
+    torch.testing.assert_close(depths[:2].log(), torch.tensor([8.0, 30.0]).log(), atol=0.3, rtol=0)
+    assert bool((depths[2:] >= 100).all())  # below the lidar, and where there is none
