@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.scene.groups_sight import Sight, support_radii
+from gsrecon.scene.groups_sight import Sight, half_angle, support_radii
 from gsrecon.scene.recording import RecordedFrame, Recording
 
 _STANDING_M = 1.0
@@ -161,12 +161,31 @@ class GroupPlan:
     def homes(self, points: Float[Tensor, "N 3"]) -> Int64[Tensor, " N"]:
         """The group whose pictures show most of each point; -1 where none sees it within the reach.
 
-        A thing shows in proportion to 1 / distance^2 in every picture that sees it. For a moving object, give
-        the places it is seen at and add up.
+        A thing shows in proportion to 1 / distance^2 in every picture that sees it.
         """
         shares = self.pixel_shares(points)
         most, home = shares.max(dim=1)
         return torch.where(most > 0, home, -1)
+
+    def home_of_object(self, places: Float64[np.ndarray, "F 3"]) -> int:
+        """The group whose pictures show most of a thing that moves.
+
+        Args:
+            places: Where it is in world at the time of each recorded frame [m]; NaN where it is not there.
+        """
+        offsets = places - self._poses[:, :3, 3]
+        distance = np.linalg.norm(offsets, axis=1)
+        along = np.einsum("fi,fi->f", offsets, self._poses[:, :3, 2])
+        widths = {name: np.cos(half_angle(camera)) for name, camera in self.recording.cameras.items()}
+        narrow = np.array([widths[frame.camera] for frame in self._frames])
+        there = np.isfinite(distance)
+        if not there.any():
+            return 0
+        shown = there & (along >= narrow * distance) & (distance <= self.groups.reach_m)
+        if not shown.any():
+            return int(self._of_frame[np.nanargmin(distance)])
+        weights = np.where(shown, 1 / np.maximum(np.nan_to_num(distance), 1.0) ** 2, 0.0)
+        return int(np.bincount(self._of_frame, weights, len(self)).argmax())
 
     def pixel_shares(self, points: Float[Tensor, "N 3"]) -> Float64[Tensor, "N G"]:
         """How large points show in each group's own pictures within the reach, up to a common factor."""

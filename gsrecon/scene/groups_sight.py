@@ -1,5 +1,6 @@
 """What a set of pictures can see, each taken for the cone around it."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -115,6 +116,6 @@ def half_angle(camera: RecordedCamera) -> float:
 
 def _close(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two poses of one camera are nearly the same."""
-    if np.linalg.norm(a[:3, 3] - b[:3, 3]) >= _SPACING_M:
-        return False
-    return float(np.dot(a[:3, 2], b[:3, 2])) > np.cos(_SPACING_RAD)
+    apart = float(np.linalg.norm(a[:3, 3] - b[:3, 3]))
+    cosine = float(np.dot(a[:3, 2], b[:3, 2]))
+    return apart < _SPACING_M and cosine > math.cos(_SPACING_RAD)
