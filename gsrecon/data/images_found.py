@@ -68,7 +68,8 @@ def find_streams(folder: Path, settings: ImagesSettings) -> dict[str, list[Path]
     """Files by camera, in natural order: pictures, or one video.
 
     Pictures in the folder itself are one camera's; else each sub folder with pictures (KITTI's: in its folder
-    `data`) is a camera, and so is each video. Hidden folders and those that the settings name for masks and lidar are passed over.
+    `data`) is a camera, and so is each video. Hidden folders and those that the settings name for masks and
+    lidar are passed over.
 
     Raises:
         DatasetError: There is nothing, or pictures lie both in the folder and in sub folders.
