@@ -1,9 +1,9 @@
 """What each part of the dynamics gives: `python scripts/ablate_egsral.py toy --steps 4000`.
 
 Trains the same drive for the same number of steps without dynamics, with the deformation net, with DEM and
-with OEM on top, and by boxes where the drive has tracks. Prints a table: PSNR of held-out pictures over all
-pixels, over moving objects (the recording's mask, or rectangles) and over the rest, the share of Gaussians on
-which networks run, and the time of a step.
+with OEM on top, by boxes where the drive has tracks, and in groups if asked. Prints a table: PSNR of held-out
+pictures over all pixels, over moving objects (the recording's mask, or rectangles) and over the rest, the
+share of Gaussians on which networks run, and the time of a step.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from gsrecon.data.rectangles import with_rectangles
 from gsrecon.data.spec import SceneSpec, find_spec, open_drive
 from gsrecon.evaluation.evaluate import evaluate
 from gsrecon.evaluation.scores import Summary
-from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.deformation import DeformationConfig
+from gsrecon.scene.groups_scene import open_scene, parts
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.dynamics import (
     ActorAndDeformationDynamics,
@@ -30,7 +30,7 @@ from gsrecon.train.dynamics import (
     DynamicsConfig,
     NoDynamics,
 )
-from gsrecon.train.loop import train
+from gsrecon.train.groups import train_groups
 
 _PLAIN = DeformationConfig(enhancement=False, opacity_enhancement=False)
 VARIANTS: Mapping[str, DynamicsConfig] = {
@@ -69,9 +69,6 @@ def main() -> None:
     log, spec = open_drive(spec, options.data)
     if options.rectangles is not None:
         log = with_rectangles(log, options.rectangles)
-    variants = {**VARIANTS, **(WITH_BOXES if log.tracks else {})}
-    if options.only:
-        variants = {name: variants[name] for name in options.only}
     config = TrainConfig(steps=options.steps, mask_moving=False, evaluations=0, checkpoints=1)
     if options.cap is not None:
         config = replace(
@@ -79,17 +76,28 @@ def main() -> None:
             density=replace(config.density, cap=options.cap),
             initial=replace(config.initial, lidar=round(0.6 * options.cap), beyond_lidar=options.cap // 10),
         )
+    variants = variants_of(config, options.groups, boxes=bool(log.tracks))
     print(heading())
     with tempfile.TemporaryDirectory() as scratch:
-        for name, dynamics in variants.items():
+        for name in options.only or variants:
             folder = (options.run or Path(scratch)) / name.replace(" ", "").replace("+", "with-")
-            print(line(measure(name, log, spec, replace(config, dynamics=dynamics), folder)), flush=True)
+            print(line(measure(name, log, spec, variants[name], folder)), flush=True)
+
+
+def variants_of(config: TrainConfig, groups: int | None, boxes: bool) -> dict[str, TrainConfig]:
+    """Settings by the name of the row."""
+    chosen = {**VARIANTS, **(WITH_BOXES if boxes else {})}
+    variants = {name: replace(config, dynamics=dynamics) for name, dynamics in chosen.items()}
+    if groups is not None:
+        variants["+ groups"] = replace(variants["+ OEM"], groups=replace(config.groups, count=groups))
+    return variants
 
 
 def measure(name: str, log: DrivingLog, spec: SceneSpec, config: TrainConfig, folder: Path) -> Row:
     """Trains one variant and scores it."""
-    result = train(log, spec, config, folder)
-    scene = load_scene(result.scene_dir)
+    result = train_groups(log, spec, config, folder)
+    scene = open_scene(folder)
+    dynamic = sum(part.dynamic_gaussians for part in parts(scene))
     rows = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
     steps = np.array([[row["step"], row["seconds"]] for row in rows if "seconds" in row])
     late = steps[steps[:, 0] >= 0.9 * steps[-1, 0]]
@@ -97,8 +105,8 @@ def measure(name: str, log: DrivingLog, spec: SceneSpec, config: TrainConfig, fo
     return Row(
         name=name,
         summary=evaluate(scene, log).summary,
-        dynamic_share=scene.dynamic_gaussians / len(scene),
-        gaussians=len(scene),
+        dynamic_share=dynamic / result.gaussians,
+        gaussians=result.gaussians,
         step_ms=1000 * result.seconds / result.steps,
         last_step_ms=1000 * span[1] / max(span[0], 1),
     )
@@ -132,7 +140,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="the recording's folder, for specs that leave it open")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--cap", type=int, help="most Gaussians; the training's own limit when left out")
-    parser.add_argument("--only", nargs="*", help=f"some of: {', '.join([*VARIANTS, *WITH_BOXES])}")
+    parser.add_argument("--groups", type=int, help="also train everything in this many groups")
+    parser.add_argument(
+        "--only", nargs="*", help=f"some of: {', '.join([*VARIANTS, *WITH_BOXES, '+ groups'])}"
+    )
     parser.add_argument("--rectangles", type=Path, help="TOML file that marks what moves in some pictures")
     parser.add_argument("--toy", help="JSON settings of the toy drive that differ from its spec's")
     parser.add_argument("--run", type=Path, help="where runs are kept; a temporary folder when left out")
