@@ -111,8 +111,8 @@ def arrange(streams: Mapping[str, Stream], folder: Path, settings: ImagesSetting
     """Gives every picture its index, time and masks.
 
     Raises:
-        DatasetError: There are fewer than 3 pictures, two of one camera have one time, sizes differ, a
-            picture is damaged, or a name in the settings is no camera.
+        DatasetError: There are fewer than 3 pictures, two of one camera have one time, sizes differ, a file
+            is no picture, or a name in the settings is no camera.
     """
     _require_known_names(streams, folder, settings)
     count = sum(len(stream) for stream in streams.values())
@@ -270,11 +270,9 @@ def _sizes(pictures: Sequence[Picture]) -> dict[str, tuple[int, int]]:
         try:
             with Image.open(picture.file) as image:
                 size = image.size
-                image.load()
         except (OSError, SyntaxError, ValueError) as error:
             raise DatasetError(
-                f"{picture.file}: the picture is truncated or damaged ({error}); copy it again from its "
-                "source or remove it"
+                f"{picture.file}: is no picture ({error}); copy it again from its source or remove it"
             ) from error
         if sizes.setdefault(picture.camera, size) != size:
             width, height = sizes[picture.camera]

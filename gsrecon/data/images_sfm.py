@@ -20,7 +20,7 @@ from gsrecon.data.images_cache import computed_folder, emptied, file_state, key_
 from gsrecon.data.images_found import Pictures
 from gsrecon.data.images_job import colmap_job
 from gsrecon.data.images_settings import ImagesSettings
-from gsrecon.data.pictures import decode_ids
+from gsrecon.data.pictures import decode, decode_ids
 from gsrecon.errors import BackendUnavailableError, DatasetError
 
 Progress = Callable[[str, float], None]
@@ -32,7 +32,10 @@ _VERSION = 1
 _EXCLUDED = ("ego", "ignore", "moving")
 """Masks under which no feature is looked for."""
 
-_SHARES = {"features": (0.0, 0.4), "matches": (0.4, 0.6), "poses": (0.6, 0.95), "lens": (0.95, 1.0)}
+_CHECKING = 0.05
+"""Share of all that looking at the pictures takes."""
+
+_SHARES = {"features": (_CHECKING, 0.4), "matches": (0.4, 0.6), "poses": (0.6, 0.95), "lens": (0.95, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def reconstruct(pictures: Pictures, settings: ImagesSettings, where: Path, progr
 
     Raises:
         BackendUnavailableError: pycolmap is not installed.
-        DatasetError: No pictures could be connected, or COLMAP failed.
+        DatasetError: A picture is damaged, no pictures could be connected, or COLMAP failed.
     """
     job = colmap_job(pictures, settings)
     files = [[picture.name, *file_state(picture.file)] for picture in pictures.all]
@@ -131,6 +134,10 @@ def reconstruct(pictures: Pictures, settings: ImagesSettings, where: Path, progr
 
 def _compute(folder: Path, pictures: Pictures, job: dict[str, Any], where: Path, progress: Progress) -> None:
     """Fills a folder with `model.npz` and `model.json`."""
+    for done, picture in enumerate(pictures.all):
+        # COLMAP passes damaged pictures over without a word.
+        progress("pictures", _CHECKING * done / len(pictures.all))
+        decode(picture.file)
     root = emptied(folder / "pictures")
     for picture in pictures.all:
         link = root / picture.name

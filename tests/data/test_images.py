@@ -142,6 +142,15 @@ def test_the_result_is_found_again(street, monkeypatch):
     assert len(read(street, "[scale]\nlength_m = 5.4\n").frames) == FRAMES
 
 
+def test_a_truncated_picture_is_named_before_colmap_passes_it_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    corridor.save_drive(tmp_path / "street", 3)
+    broken = tmp_path / "street" / "001.png"
+    broken.write_bytes(broken.read_bytes()[:5000])
+    with pytest.raises(DatasetError, match=r"001\.png: the picture is truncated or damaged"):
+        read_images(tmp_path / "street")
+
+
 def test_less_than_half_of_a_drive_is_no_drive():
     pictures = Pictures(
         tuple(Picture("a", i, Path(f"{i}.png"), i) for i in range(9)), {"a": (4, 4)}, False, ""

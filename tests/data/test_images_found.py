@@ -132,8 +132,8 @@ def test_faults_of_a_folder_are_one_sentence_each(tmp_path):
     save(tmp_path, "3.png", size=(13, 8))
     with pytest.raises(DatasetError, match=r"3\.png: is 13 x 8, but 1\.png of the same camera is 12 x 8"):
         found(tmp_path)
-    (tmp_path / "3.png").write_bytes((tmp_path / "1.png").read_bytes()[:48])
-    with pytest.raises(DatasetError, match=r"3\.png: the picture is truncated or damaged .* copy it again"):
+    (tmp_path / "3.png").write_bytes(b"no picture")
+    with pytest.raises(DatasetError, match=r"3\.png: is no picture .* copy it again"):
         found(tmp_path)
     save(tmp_path / "left", "1.png")
     with pytest.raises(DatasetError, match="holds pictures and also left; move the pictures"):
