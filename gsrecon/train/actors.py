@@ -14,7 +14,8 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
 from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.scene.actors import RigidActors
-from gsrecon.scene.deformation import Deformation, DeformationConfig, Extent
+from gsrecon.scene.deformation import Deformation
+from gsrecon.scene.deformation_config import DeformationConfig, Extent
 from gsrecon.scene.trajectories import Trajectories
 from gsrecon.train.boxes import BOTTOM_M, Boxes
 from gsrecon.train.coloring import colors_in, frames_at
@@ -110,7 +111,7 @@ def start_actors(
 def _trajectories(split: Split, tracks: Sequence[Track], config: ActorsConfig) -> Trajectories:
     log = split.log
     times = [
-        torch.tensor([log.time_s(t) for t in track.timestamps_us], dtype=torch.float64) for track in tracks
+        torch.tensor([log.time_s(int(t)) for t in track.timestamps_us], dtype=torch.float64) for track in tracks
     ]
     spans = [
         (-np.inf, np.inf)
