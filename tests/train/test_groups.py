@@ -16,15 +16,18 @@ from gsrecon.evaluation.export import export_ply
 from gsrecon.evaluation.novel_views import driven_path, render_path
 from gsrecon.gaussians.ply import read_ply
 from gsrecon.scene import sealed
+from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.groups import Groups
 from gsrecon.scene.groups_scene import GroupedScene, open_scene
 from gsrecon.scene.groups_store import GroupStore, picture_groups
-from gsrecon.train.checkpoint import load_checkpoint
-from gsrecon.train.config import TrainConfig
+from gsrecon.scene.render import render_frame
+from gsrecon.train.dynamics import ActorDynamics, DeformationDynamics
 from gsrecon.train.groups import train_groups
 from gsrecon.train.groups_merge import merge_groups
 from gsrecon.train.loop import train
 from gsrecon.train.progress import Progress, TrainResult
+from tests.train.moving_drive import SPEC as MOVING
+from tests.train.moving_drive import moving_drive
 from tests.train.test_checkpoint import CONFIG
 from tests.train.tiny_drive import SPEC, tiny_drive
 
@@ -96,23 +99,37 @@ def test_every_group_is_trained_to_its_end_and_progress_names_group_and_round(un
     ]
 
 
-def test_training_a_group_changes_nothing_that_others_own(drive, uninterrupted):
-    """Halo, far field, sky, cameras' constants and other pictures' corrections are drawn as they are."""
+def test_a_group_stores_what_it_owns_and_draws_the_rest_frozen(uninterrupted):
     store = GroupStore(uninterrupted.scene_dir)
     plan, _ = store.read_plan()
     own = store.own(1)
     assert {node.id for node in own} == {"background", "appearance", "camera_refinement"}
-    own.frozen.clear()
+    owned = len(own)
     store.surround(own, 1, plan)
     assert {"far", "sky", "background-000", "background-002"} <= own.frozen
-    first = store.own(1)
-    for id, tables in (("appearance", ["picture_values"]), ("camera_refinement", ["rig_translations"])):
-        others = picture_groups(plan, first[id]) != 1
-        for table in tables:
-            # What group 1 held of others is what they had when it was visited last, or had before.
-            assert first[id].parameters()[table].shape[0] == len(others)
-            assert bool(others.any())
-            assert not bool(others.all())
+    assert len(own.trained_nodes[0].gaussians) == owned
+    shared = load_scene(store.shared / "latest" / "scene")
+    assert own.appearance is not None
+    assert shared.appearance is not None
+    assert torch.equal(own.appearance.camera_values, shared.appearance.camera_values)
+
+
+def test_training_a_group_changes_nothing_that_others_own(drive, tmp_path):
+    """Neither files of other groups nor the corrections of their pictures."""
+    config = replace(GROUPED, steps=30)
+    train_groups(drive, SPEC, config, tmp_path / "run", only=0)
+    store = GroupStore(tmp_path / "run" / "groups")
+    plan, _ = store.read_plan()
+    before = {path: path.read_bytes() for path in store.folder.rglob("*") if path.is_file()}
+    train_groups(drive, SPEC, config, tmp_path / "run", only=1)
+    for path, content in before.items():
+        if path.relative_to(store.folder).parts[0] != "001":
+            assert path.read_bytes() == content
+    own, owner = store.own(1).appearance, store.own(0).appearance
+    assert own is not None
+    assert owner is not None
+    rows = picture_groups(plan, own) == 0
+    assert torch.equal(own.picture_values[rows], owner.picture_values[rows])
 
 
 def test_corrections_of_each_picture_are_the_owners(uninterrupted):
@@ -238,13 +255,29 @@ def test_a_missing_group_is_named_when_it_is_needed(uninterrupted, tmp_path):
         scene.group(2)
 
 
-def test_homes_of_first_gaussians_are_disjoint(drive, uninterrupted):
-    store = GroupStore(uninterrupted.scene_dir)
-    plan, _ = store.read_plan()
-    config = TrainConfig(steps=1)
-    for number in range(3):
-        # The first checkpoints are gone by now; owned Gaussians stay near the pictures of their group.
-        state = load_checkpoint(store.group(number), 1, replace(config, density=CONFIG.density))
-        means = state.graph["background"].gaussians.means
-        around = plan.sight(number, around=True).nearest(means, torch.zeros(len(means)))
-        assert bool(around.isfinite().float().mean() > 0.9)
+@pytest.mark.parametrize("dynamics", [ActorDynamics(), DeformationDynamics()], ids=["actors", "deformation"])
+def test_things_that_move_belong_to_one_group_and_are_drawn_by_others(dynamics, tmp_path):
+    """One deformation for each group; an object has its home where most of its pixels are."""
+    drive = moving_drive(frames=12)
+    groups = replace(GROUPS, count=2, reach_m=20.0)
+    config = replace(GROUPED, steps=24, groups=groups, dynamics=dynamics)
+    result = train_groups(drive, MOVING, config, tmp_path / "run")
+    assert result.finished
+    scene = GroupedScene(result.scene_dir)
+    views = [scene.group(k) for k in (0, 1)]
+    if isinstance(dynamics, DeformationDynamics):
+        assert [sorted(view.deformations) for view in views] == [
+            ["background", "background-001"],
+            ["background", "background-000"],
+        ]
+        return
+    assert [view.objects.ids for view in views] == [["box"], ["box"]]
+    # The box starts 5 m ahead and drives off: the first group shows it largest.
+    assert [view.trained_nodes[-1].id for view in views] == ["actors", "background"]
+    assert "actors-000" in views[1].frozen
+    frame = drive.frames[6]
+    image = render_frame(
+        views[1], scene.recording, scene.recording.frames[6], replace(scene.settings, ids=True)
+    )
+    assert frame.masks["moving"].any()
+    assert bool((image.ids == 1).any())
