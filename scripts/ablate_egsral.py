@@ -20,7 +20,7 @@ from gsrecon.data.rectangles import with_rectangles
 from gsrecon.data.spec import SceneSpec, find_spec, open_drive
 from gsrecon.evaluation.evaluate import evaluate
 from gsrecon.evaluation.scores import Summary
-from gsrecon.scene.deformation import DeformationConfig
+from gsrecon.scene.deformation_config import DeformationConfig
 from gsrecon.scene.groups_scene import open_scene, parts
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.dynamics import (

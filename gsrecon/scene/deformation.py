@@ -16,7 +16,7 @@ multiplied by g too, so that a static Gaussian needs no network at all. All head
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -27,8 +27,10 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import SUPPORT_SIGMAS
 from gsrecon.ops.splats import Splats
-from gsrecon.scene.deformation_schedule import DeformationSchedule, Phase
-from gsrecon.scene.encoding import encode, octaves_down_to
+from gsrecon.scene.added_rows import add_rows
+from gsrecon.scene.deformation_config import DeformationConfig, Extent, config_from_json
+from gsrecon.scene.deformation_schedule import Phase
+from gsrecon.scene.encoding import encode
 from gsrecon.scene.perceptron import head, hidden, new_head, new_hidden
 
 Concerned = Callable[[Int64[Tensor, " M"]], Bool[Tensor, " M"]]
@@ -40,75 +42,6 @@ _CODES, _CODE_SIZE = "codes.table", 8
 _STATE_OCTAVES = 1
 _LARGEST_STRETCH = 0.7
 """Bound on ds: nothing becomes longer than twice as long, four times with the DEM at its most."""
-
-
-@dataclass(frozen=True)
-class DeformationConfig:
-    """Networks and limits of a deformation."""
-
-    layers: int = 4
-    """Hidden layers of the trunk; the paper's has 8."""
-    width: int = 128
-    """Width of the trunk; the paper's is 256."""
-    motion: bool = True
-    """Deformation net: move, turn and stretch."""
-    enhancement: bool = True
-    """DEM: scale the deformation and modulate the opacity over time."""
-    opacity_enhancement: bool = True
-    """OEM: correct the canonical opacity of what moves."""
-    threshold: float = 0.1
-    """tau: the networks run on Gaussians whose state is above this."""
-    first_state: float = 0.1
-    """State of every Gaussian at first, unless more is known."""
-    lidar_state: float = 0.9
-    """First state where lidar sweeps say that something was there for a while only."""
-    lidar_evidence: int = 60_000
-    """At most this many of their answers guide the DEM; 0 does without lidar."""
-    largest_share: float = 0.15
-    """At most this share of the Gaussians is dynamic after the discovery; the highest states win."""
-    shortest_period_m: float = 4.0
-    """Period of the highest frequency of positions [m]."""
-    shortest_period_s: float = 1.0
-    """Period of the highest frequency of times [s]."""
-    largest_motion_m: float = 3.0
-    """Bound on each coordinate of dx, approached smoothly [m]."""
-    schedule: DeformationSchedule = field(default_factory=DeformationSchedule)
-    """When the networks run on more than what is dynamic."""
-
-    def __post_init__(self) -> None:
-        for name in ("layers", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("threshold", "first_state"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected 0 to below 1, got {getattr(self, name)}")
-        if not 0 < self.largest_share <= 1:
-            raise ValueError(f"largest_share: expected above 0 and at most 1, got {self.largest_share}")
-
-
-@dataclass(frozen=True)
-class Extent:
-    """What positions and times are scaled by before they are encoded."""
-
-    centre: tuple[float, float, float]
-    """Becomes the origin [m]."""
-    half_size_m: float
-    """Becomes 1 [m]."""
-    start_s: float
-    stop_s: float
-    """Time from the start of the log that becomes -1, and 1 [s]."""
-    interval_s: float
-    """Time between two pictures of one camera [s]."""
-
-    @staticmethod
-    def around(points: Float[Tensor, "N 3"], times_s: list[float], interval_s: float) -> "Extent":
-        """The middle and the half size of where most of the points are, and the span of the times."""
-        at_most = points[:: max(1, len(points) // 100_000)].double()
-        low, high = at_most.quantile(0.02, dim=0), at_most.quantile(0.98, dim=0)
-        x, y, z = (0.5 * (low + high)).tolist()
-        half = max(1.0, float((high - low).amax()) / 2)
-        start, stop = min(times_s), max(times_s)
-        return Extent((x, y, z), half, start, max(stop, start + 1e-3), interval_s)
 
 
 @dataclass
@@ -140,6 +73,7 @@ class Deformation:
         self.phase = Phase()
         """Changes in training only."""
         self.generator: torch.Generator | None = None
+        self._baked: tuple[Gaussians, Float[Tensor, " N"]] | None = None
         self.latest: Deformed | None = None
         """Of the latest call with gradients."""
         self.evidence: Float[Tensor, "E 8"] = torch.zeros(0, 8)
@@ -163,7 +97,7 @@ class Deformation:
             generator: For the first weights.
             objects: How many objects the networks tell apart, by a code each; 0 where there is one world.
         """
-        space, time = _octaves(config, extent)
+        space, time = extent.octaves(config)
         inputs = 3 * (1 + 2 * space) + (1 + 2 * _STATE_OCTAVES) + (1 + 2 * time)
         inputs += _CODE_SIZE if objects else 0
         networks = new_hidden(_TRUNK, inputs, config.layers, config.width, generator)
@@ -183,6 +117,7 @@ class Deformation:
         """Enters the phase of a fraction of the run."""
         self.phase = self.config.schedule.at(progress, self.extent.interval_s)
         self.generator = generator
+        self._baked = None
         if progress >= self.config.schedule.discovery:
             self._limit_share()
 
@@ -282,7 +217,7 @@ class Deformation:
     @staticmethod
     def restored(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Deformation":
         """From what was stored; tensors of other names are left alone."""
-        config = _config_from(settings["config"])
+        config = config_from_json(settings["config"])
         extent = Extent(**{**settings["extent"], "centre": tuple(settings["extent"]["centre"])})
         names = (_TRUNK, _MOTION, _ENHANCEMENT, "oem", "codes")
         networks = {name: t for name, t in tensors.items() if name.split(".")[0] in names}
@@ -345,7 +280,7 @@ class Deformation:
         objects: Int64[Tensor, " M"] | None,
     ) -> Float[Tensor, "M W"]:
         """What the trunk makes of places [m], states and times [s]."""
-        space, time = _octaves(self.config, self.extent)
+        space, time = self.extent.octaves(self.config)
         start, stop = self.extent.start_s, self.extent.stop_s
         told = [
             encode(self._scaled(means), space),
@@ -367,15 +302,28 @@ class Deformation:
     def _canonical_opacity(
         self, gaussians: Gaussians, rows: Int64[Tensor, " M"], gate: Float[Tensor, " M"]
     ) -> Float[Tensor, " M"]:
-        """o_o."""
+        """The opacity o_o."""
         logits = gaussians.logit_opacities[rows]
-        if not self.config.opacity_enhancement:
-            return logits.sigmoid()
-        place = encode(self._scaled(gaussians.means[rows]), _octaves(self.config, self.extent)[0])
-        shape = [gaussians.quats[rows], gaussians.log_scales[rows], logits[:, None]]
-        canonical = torch.cat([place, *shape], dim=1).detach()
-        residual = head(_OPACITY, self.networks, hidden(_OPACITY_TRUNK, self.networks, canonical))
-        return (logits + gate * residual[:, 0]).sigmoid()
+        if self.config.opacity_enhancement:
+            logits = logits + gate * self._opacity_residual(gaussians, rows)
+        return logits.sigmoid()
+
+    def _opacity_residual(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:
+        """What the OEM adds to the log-odds; it is free of time, and outside of training computed once."""
+        if self.generator is not None or torch.is_grad_enabled():
+            return self._enhanced(gaussians, rows)
+        if self._baked is None or self._baked[0] is not gaussians:
+            dynamic = self.dynamic.nonzero()[:, 0]
+            baked = torch.zeros_like(gaussians.logit_opacities)
+            self._baked = gaussians, baked.index_copy(0, dynamic, self._enhanced(gaussians, dynamic))
+        return self._baked[1][rows]
+
+    def _enhanced(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:
+        place = encode(self._scaled(gaussians.means[rows]), self.extent.octaves(self.config)[0])
+        logits = gaussians.logit_opacities[rows, None]
+        shape = [place, gaussians.quats[rows], gaussians.log_scales[rows], logits]
+        features = hidden(_OPACITY_TRUNK, self.networks, torch.cat(shape, dim=1).detach())
+        return head(_OPACITY, self.networks, features)[:, 0]
 
     def _scaled(self, points: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
         return (points - points.new_tensor(self.extent.centre)) / self.extent.half_size_m
@@ -394,39 +342,3 @@ def _bounded(values: Tensor, limit: float) -> Tensor:
 def gate_of(state: Float[Tensor, " M"], threshold: Float[Tensor, " M"] | float) -> Float[Tensor, " M"]:
     """The gate g = clamp((d - tau) / (1 - tau), 0, 1), without a jump at the threshold."""
     return ((state - threshold) / (1 - threshold)).clamp(0.0, 1.0)
-
-
-def add_rows(base: Tensor, rows: Int64[Tensor, " M"], change: Tensor) -> Tensor:
-    """A copy of the base in which `change` is added to some rows, each named once."""
-    added = _AddRows.apply(base, rows, change)
-    assert isinstance(added, Tensor)
-    return added
-
-
-class _AddRows(torch.autograd.Function):
-    """index_add without its loop over rows, and without a copy on the way back."""
-
-    @staticmethod
-    def forward(ctx, base: Tensor, rows: Tensor, change: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        added = base.clone()
-        added[rows] += change
-        return added
-
-    @staticmethod
-    def backward(ctx, v_added: Tensor) -> tuple[Tensor, None, Tensor]:  # pyright: ignore
-        (rows,) = ctx.saved_tensors
-        return v_added, None, v_added[rows]
-
-
-def _octaves(config: DeformationConfig, extent: Extent) -> tuple[int, int]:
-    space = octaves_down_to(config.shortest_period_m, extent.half_size_m)
-    time = octaves_down_to(config.shortest_period_s, 0.5 * (extent.stop_s - extent.start_s))
-    return space, time
-
-
-def _config_from(stored: Mapping[str, Any]) -> DeformationConfig:
-    from gsrecon.gaussians.schedule import Rounds
-
-    schedule = {**stored["schedule"], "revivals": Rounds(**stored["schedule"]["revivals"])}
-    return DeformationConfig(**{**stored, "schedule": DeformationSchedule(**schedule)})

@@ -111,7 +111,8 @@ def start_actors(
 def _trajectories(split: Split, tracks: Sequence[Track], config: ActorsConfig) -> Trajectories:
     log = split.log
     times = [
-        torch.tensor([log.time_s(int(t)) for t in track.timestamps_us], dtype=torch.float64) for track in tracks
+        torch.tensor([log.time_s(int(t)) for t in track.timestamps_us], dtype=torch.float64)
+        for track in tracks
     ]
     spans = [
         (-np.inf, np.inf)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gsrecon.scene.deformation import DeformationConfig
+from gsrecon.scene.deformation_config import DeformationConfig
 from gsrecon.scene.deformation_schedule import DeformationSchedule
 
 

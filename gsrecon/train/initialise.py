@@ -15,7 +15,8 @@ from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.deformable_field import DeformableField
-from gsrecon.scene.deformation import Deformation, Extent
+from gsrecon.scene.deformation import Deformation
+from gsrecon.scene.deformation_config import Extent
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import GaussianNode
 from gsrecon.scene.sky import Sky

@@ -5,7 +5,8 @@ import torch
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.deformable_field import DeformableField
-from gsrecon.scene.deformation import Deformation, DeformationConfig, Extent
+from gsrecon.scene.deformation import Deformation
+from gsrecon.scene.deformation_config import DeformationConfig, Extent
 from gsrecon.scene.trajectories import Trajectories
 
 EXTENT = Extent((10.0, 0.0, 1.0), 10.0, 0.0, 4.0, 0.1)

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from gsrecon.gaussians.resample import Resample
+from gsrecon.scene.added_rows import add_rows
 from gsrecon.scene.bundle import load_scene, save_scene
-from gsrecon.scene.deformation import Deformation, DeformationConfig, Extent, add_rows, gate_of
+from gsrecon.scene.deformation import Deformation, gate_of
+from gsrecon.scene.deformation_config import DeformationConfig, Extent
 from gsrecon.scene.deformation_schedule import DeformationSchedule
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.recording import RecordedCamera
@@ -222,6 +224,23 @@ def test_evidence_tells_the_networks_what_was_there_and_where_it_went(generator)
     error = deformation.evidence_error(4000)
     assert error is not None
     assert error.item() == pytest.approx(0.5 * 1 + 0.5 * 0.2 * 5, abs=0.05)
+
+
+def test_outside_of_training_the_oem_runs_once_and_gives_the_same(generator, monkeypatch):
+    field = some_field(20, generator)
+    stir(field.deformation, generator)
+    fresh = field.splats_at(T).opacities
+    calls, real = [], Deformation._enhanced
+    monkeypatch.setattr(Deformation, "_enhanced", lambda *a: calls.append(a) or real(*a))
+    with torch.no_grad():
+        first, again = field.splats_at(T).opacities, field.splats_at(T).opacities
+    assert len(calls) == 1
+    torch.testing.assert_close(first, fresh)
+    assert torch.equal(first, again)
+    field.gaussians = some_gaussians(20, generator)
+    with torch.no_grad():
+        assert not torch.equal(field.splats_at(T).opacities, first)
+    assert len(calls) == 2
 
 
 def test_rows_are_added_with_gradients_to_both():
