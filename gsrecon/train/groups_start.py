@@ -36,8 +36,9 @@ _MOST_SAMPLED = 240
 
 _UNLIMITED = 10**9
 
+_TRIED_FOR_ONE = 4
 _RAYS_FOR_ONE = 2
-"""Points beyond the lidar that are tried for each one that stays: many are at home elsewhere."""
+"""Points of the lidar, and beyond it, that are tried for each one that stays: many are at home elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,9 @@ def _background(
     initial = config.initial
     lidar = replace(initial, lidar=_UNLIMITED if initial.lidar else 0)
     points, colors = lidar_points(part.split, part.views, lidar, generator, objects.boxes)
-    rows = _at_home(plan, group, points).nonzero()[:, 0]
+    # Far more points are seen than are needed; finding their homes is the slow part.
+    some = _at_most(_TRIED_FOR_ONE * initial.lidar, torch.arange(len(points)), generator)
+    rows = some[plan.homes(points[some]) == group]
     rows = _at_most(initial.lidar, rows, generator)
     points, colors = points[rows], colors[rows]
     rays = replace(initial, beyond_lidar=_RAYS_FOR_ONE * initial.beyond_lidar)
@@ -233,10 +236,6 @@ def _places(
     )
     places[~(there | parked)] = np.nan
     return places
-
-
-def _at_home(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:
-    return plan.homes(points) == group
 
 
 def _starts_here(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:
