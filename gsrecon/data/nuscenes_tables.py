@@ -4,7 +4,7 @@ Source: Caesar et al., "nuScenes: A multimodal dataset for autonomous driving", 
 described in the devkit's docs/schema_nuscenes.md.
 """
 
-import threading
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float64, Int64
 from PIL import Image
 
+from gsrecon.data.nuscenes_cut import cut_scene
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.rigid import assemble, quat_to_rotmat
 
@@ -34,8 +35,6 @@ TABLES = (
     "visibility",
 )
 """The tables of a version's folder, one JSON file each."""
-
-_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -108,15 +107,9 @@ def read_tables(root: Path, version: str, scene: str) -> SceneTables:
         )
     devkit = import_devkit()
     try:
-        with _LOADING:
-            kept = devkit.MapMask
-            # The devkit wants the map pictures to be there; nothing here looks at them.
-            devkit.MapMask = lambda *arguments, **named: None
-            try:
-                tables = devkit.NuScenes(version=version, dataroot=str(root), verbose=False)
-            finally:
-                devkit.MapMask = kept
-        return _join(tables, root, scene)
+        with tempfile.TemporaryDirectory(prefix="gsrecon-nuscenes-") as cut:
+            cut_scene(folder, scene, Path(cut), version)
+            return _join(devkit.NuScenes(version=version, dataroot=cut, verbose=False), root, scene)
     except KeyError as error:
         reason = f"there is no row or column {error}"
     except (OSError, AssertionError, IndexError, TypeError, ValueError) as error:
