@@ -32,21 +32,20 @@ class RepairPoses:
     pairs: int = 10
     """Pairs of pictures compared for each camera before and after; 0 leaves pictures out."""
 
-    def __post_init__(self) -> None:
-        if self.pairs < 0:
-            raise ValueError(f"--pairs: expected at least 0, got {self.pairs}")
-        if self.out.suffix != ".json":
-            raise ValueError(f"--out: expected a file that ends in .json, got {self.out}")
-
     def run(self) -> int:
         """Estimates, compares, writes, and tells the numbers."""
         from gsrecon.cli.console import console, sharing
+        from gsrecon.cli.usage import UsageError
         from gsrecon.data.repair import repair_poses
         from gsrecon.data.repair_file import write_repair
         from gsrecon.data.repair_pictures import picture_agreement
         from gsrecon.data.spec import find_spec, open_drive
         from gsrecon.evaluation.repair_report import write_repair_report
 
+        if self.pairs < 0:
+            raise UsageError(f"--pairs: expected at least 0, got {self.pairs}")
+        if self.out.suffix != ".json":
+            raise UsageError(f"--out: expected a file that ends in .json, got {self.out}")
         spec = replace(find_spec(self.drive), pose_repair="")
         log, _ = open_drive(spec, self.data)
         with sharing("repairing") as share:

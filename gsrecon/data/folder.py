@@ -149,7 +149,9 @@ def _frames(entries: Value, cameras: dict[str, Camera], ego: _Trajectory | None)
     frames = []
     counts = dict.fromkeys(cameras, 0)
     for entry in entries.items():
-        members = entry.members(("camera", "image", "timestamp_us"), ("index", "world_from_cam", "masks"))
+        members = entry.members(
+            ("camera", "image", "timestamp_us"), ("index", "world_from_cam", "masks", "key_frame")
+        )
         name = members["camera"].choice(*cameras)
         time = members["timestamp_us"].whole()
         index = members["index"].whole(0) if "index" in members else counts[name]
@@ -169,6 +171,7 @@ def _frames(entries: Value, cameras: dict[str, Camera], ego: _Trajectory | None)
                 world_from_cam=pose,
                 image=members["image"].path(),
                 masks={mask: value.path() for mask, value in masks.items()},
+                key_frame=members["key_frame"].whole(0) if "key_frame" in members else None,
             )
         )
     return frames
@@ -187,21 +190,23 @@ def _ego_of_frames(frames: list[CameraFrame], cameras: dict[str, Camera]) -> _Tr
 
 
 def _sweep(entry: Value) -> LidarSweep:
-    members = entry.members(("points", "timestamp_us", "world_from_lidar"))
+    members = entry.members(("points", "timestamp_us", "world_from_lidar"), ("key_frame",))
     return LidarSweep(
         timestamp_us=members["timestamp_us"].whole(),
         world_from_lidar=members["world_from_lidar"].rigid(),
         points=members["points"].path(),
+        key_frame=members["key_frame"].whole(0) if "key_frame" in members else None,
     )
 
 
 def _track(entry: Value) -> Track:
-    members = entry.members(("id", "category", "size_lwh", "poses"))
+    members = entry.members(("id", "category", "size_lwh", "poses"), ("reach_us",))
     size = members["size_lwh"].numbers(3)
     if (size <= 0).any():
         raise members["size_lwh"].error("length, width, height above 0")
     times, poses = _poses(members["poses"], "world_from_actor")
-    return Track(members["id"].text(), members["category"].text(), size, times, poses)
+    reach_us = members["reach_us"].whole(0) if "reach_us" in members else 0
+    return Track(members["id"].text(), members["category"].text(), size, times, poses, reach_us)
 
 
 def _lane(entry: Value) -> Lane:

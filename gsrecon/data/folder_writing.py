@@ -70,6 +70,7 @@ def _document(log: DrivingLog, folder: Path) -> dict[str, Any]:
                 "points": _write_points(sweep.points, folder, f"lidar/{number:06d}"),
                 "timestamp_us": int(sweep.timestamp_us),
                 "world_from_lidar": sweep.world_from_lidar.tolist(),
+                **_unless_default("key_frame", sweep.key_frame, None),
             }
             for number, sweep in enumerate(log.sweeps)
         ],
@@ -79,6 +80,7 @@ def _document(log: DrivingLog, folder: Path) -> dict[str, Any]:
                 "category": track.category,
                 "size_lwh": track.size_lwh.tolist(),
                 "poses": _poses(track.timestamps_us, track.world_from_actor, "world_from_actor"),
+                **_unless_default("reach_us", int(track.reach_us), 0),
             }
             for track in log.tracks
         ],
@@ -114,6 +116,10 @@ def _lens(camera: Camera, kept_as_stored: bool) -> dict[str, Any]:
     return {"K": camera.K.tolist(), "model": camera.model, **lens_of_model}
 
 
+def _unless_default(key: str, value: int | None, default: int | None) -> dict[str, Any]:
+    return {} if value == default else {key: value}
+
+
 def _poses(times_us: np.ndarray, poses: np.ndarray, key: str) -> list[dict[str, Any]]:
     pairs = zip(times_us, poses, strict=True)
     return [{"timestamp_us": int(time), key: pose.tolist()} for time, pose in pairs]
@@ -127,6 +133,7 @@ def _frame(log: DrivingLog, frame: CameraFrame, folder: Path) -> dict[str, Any]:
         "index": frame.index,
         "timestamp_us": int(frame.timestamp_us),
         "world_from_cam": frame.world_from_cam.tolist(),
+        **_unless_default("key_frame", frame.key_frame, None),
     }
     if isinstance(frame.image, Path) and as_stored:
         entry["image"] = _copy(frame.image, folder, f"images/{frame.camera}/{stem}{frame.image.suffix}")

@@ -31,6 +31,7 @@ def require_equal(one, other):
     assert len(one.frames) == len(other.frames)
     for frame, twin in zip(one.frames, other.frames, strict=True):
         assert (frame.camera, frame.index, frame.timestamp_us) == (twin.camera, twin.index, twin.timestamp_us)
+        assert frame.key_frame == twin.key_frame
         np.testing.assert_array_equal(frame.world_from_cam, twin.world_from_cam)
         np.testing.assert_array_equal(one.image(frame), other.image(twin))
         assert set(frame.masks) == set(twin.masks)
@@ -38,11 +39,11 @@ def require_equal(one, other):
             np.testing.assert_array_equal(one.mask(frame, mask), other.mask(twin, mask))
             np.testing.assert_array_equal(one.ids(frame, mask) != 0, other.ids(twin, mask) != 0)
     for sweep, twin in zip(one.sweeps, other.sweeps, strict=True):
-        assert sweep.timestamp_us == twin.timestamp_us
+        assert (sweep.timestamp_us, sweep.key_frame) == (twin.timestamp_us, twin.key_frame)
         np.testing.assert_array_equal(sweep.world_from_lidar, twin.world_from_lidar)
         np.testing.assert_array_equal(one.points(sweep), other.points(twin))
     for track, twin in zip(one.tracks, other.tracks, strict=True):
-        assert (track.id, track.category) == (twin.id, twin.category)
+        assert (track.id, track.category, track.reach_us) == (twin.id, twin.category, twin.reach_us)
         np.testing.assert_array_equal(track.size_lwh, twin.size_lwh)
         np.testing.assert_array_equal(track.timestamps_us, twin.timestamps_us)
         np.testing.assert_array_equal(track.world_from_actor, twin.world_from_actor)
@@ -65,6 +66,16 @@ def test_a_log_in_memory_reads_back_equal(log, tmp_path):
     np.testing.assert_array_equal(back.ids(back.frames[0], "instance"), ids)
     jsonschema.validate(json.loads((folder / "drive.json").read_text()), SCHEMA)
     require_equal(back, read_folder(write_folder(back, tmp_path / "again")))
+
+
+def test_annotated_moments_are_kept(log, tmp_path):
+    sweeps = (replace(log.sweeps[0], key_frame=2), *log.sweeps[1:])
+    tracks = (replace(log.tracks[0], reach_us=48_000), *log.tracks[1:])
+    frames = (replace(log.frames[0], key_frame=0), *log.frames[1:])
+    log = replace(log, sweeps=sweeps, tracks=tracks, frames=frames)
+    folder = write_folder(log, tmp_path / "drive")
+    require_equal(log, read_folder(folder))
+    jsonschema.validate(json.loads((folder / "drive.json").read_text()), SCHEMA)
 
 
 def test_a_resized_log_is_written_at_its_size(log, tmp_path):
