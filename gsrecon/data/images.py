@@ -83,8 +83,8 @@ def _require_connected(model: Model, pictures: Pictures, where: Path) -> None:
     told = f"{where}: COLMAP could not connect {len(lost)} of {len(pictures.all)} pictures ({shown})"
     if 2 * len(placed) < len(pictures.all) or len(placed) < 3:
         raise DatasetError(
-            f"{told}; add the pictures between them, mask what moves (masks in images.toml), or give each "
-            "part a folder of its own"
+            f"{told}; give K and masks of what moves in images.toml, add the pictures in between, or give "
+            "each part a folder of its own"
         )
     _log.warning("%s; the scene is made of the others", told)
 

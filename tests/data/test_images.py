@@ -166,7 +166,7 @@ def test_less_than_half_of_a_drive_is_no_drive():
         seen_points=np.zeros(0, np.int32),
         seen_images=np.zeros(0, np.int32),
     )
-    message = r"could not connect 5 of 9 pictures \(a/4\.png, a/5\.png, a/6\.png, a/7\.png, a/8\.png\); add"
+    message = r"could not connect 5 of 9 pictures \(a/4\.png, a/5\.png, .*, a/8\.png\); give K"
     with pytest.raises(DatasetError, match=message):
         _require_connected(model, pictures, Path("drive"))
 
