@@ -122,6 +122,8 @@ class GroupPlan:
     def frames_around(self, group: int) -> list[RecordedFrame]:
         """A group's own pictures and its neighbours' within the overlap."""
         own = self._of_frame == group
+        if self._way[-1] < _STANDING_M:
+            return self.frames(group)  # everything is within any length of everything
         first, last = self._way[own].min(), self._way[own].max()
         overlap = self.groups.overlap_m
         # Neighbours in time: where a drive passes the same place twice, the other pass is another group.

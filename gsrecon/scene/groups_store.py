@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import torch
 from jaxtyping import Int64
 from torch import Tensor
@@ -179,14 +180,26 @@ def only_own_pictures(graph: SceneGraph, number: int, plan: GroupPlan) -> None:
 
 
 def _nodes(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> list[Node]:
-    """Some nodes of a stored scene; the files of the others are not read."""
-    stored = json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])
-    entries = {entry["file"]: entry for entry in stored["nodes"] if wanted(entry)}
-    files = read_sealed(folder, lambda name: name in entries)
-    return [
-        NODE_KINDS[entry["kind"]].restored(entry["id"], entry["settings"], tensors_from_bytes(files[name]))
-        for name, entry in entries.items()
-    ]
+    """Some nodes of a stored scene; the files of the others are not read.
+
+    Raises:
+        CheckpointError: The scene is missing, damaged, or of another version of gsrecon.
+    """
+    try:
+        stored = json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])
+        entries = {entry["file"]: entry for entry in stored["nodes"] if wanted(entry)}
+        files = read_sealed(folder, lambda name: name in entries)
+        return [
+            NODE_KINDS[entry["kind"]].restored(
+                entry["id"], entry["settings"], tensors_from_bytes(files[name])
+            )
+            for name, entry in entries.items()
+        ]
+    except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder / 'scene.json'}: the scene does not fit this gsrecon ({error!r}); use the gsrecon that "
+            "wrote it"
+        ) from error
 
 
 def _is_correction(entry: dict[str, Any]) -> bool:

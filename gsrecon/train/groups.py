@@ -195,6 +195,7 @@ class _GroupedRun:
         part = sampled_part(self.split, self.spec, share.config)
         if has_checkpoint(share.folder):
             state = load_checkpoint(share.folder, len(part.views), share.config)
+            share.note(state)
         else:
             generator = torch.Generator().manual_seed(self.config.seed)
             graph = shared_start(self.split, part, self.plan, share.config, generator)
@@ -236,6 +237,7 @@ class _GroupedRun:
         share = self.groups[number]
         part = group_part(self.split, self.plan, number, self.spec, share.config)
         state = load_checkpoint(share.folder, len(part.views), share.config)
+        share.note(state)  # an older one than was thought, where the newest is damaged
         self.store.surround(state.graph, number, self.plan)
         only_own_pictures(state.graph, number, self.plan)
         self._steps(state, part.views, share, until, told, stop)

@@ -76,6 +76,11 @@ def test_a_standing_car_is_cut_by_time():
     ]
 
 
+def test_a_standing_car_has_no_overlap_as_everything_is_near_everything():
+    plan = GroupPlan.cut(recording(spacing=0.0), GROUPS)
+    assert plan.frames_around(1) == plan.frames(1)
+
+
 def test_every_group_has_a_fitted_picture_however_many_are_asked_for():
     plan = GroupPlan.cut(recording(frames=8), replace(GROUPS, count=50))
     assert 1 < len(plan) <= 6

@@ -191,6 +191,19 @@ def test_ctrl_c_saves_the_group_and_the_run_goes_on_from_that_step(drive, uninte
     assert final_files(resumed) == final_files(uninterrupted)
 
 
+def test_a_damaged_checkpoint_of_a_group_is_passed_over_for_the_one_before_it(
+    drive, uninterrupted, tmp_path, caplog
+):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    path = run / "groups" / "002" / "latest" / "training" / "optimizer.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    (run / "groups" / "002" / "latest" / "training" / "counters.json").write_text("{")
+    resumed = train_groups(drive, SPEC, GROUPED, run, resume=True)
+    assert "is damaged" in caplog.text
+    assert resumed.finished
+    assert final_files(resumed) == final_files(uninterrupted)
+
+
 def test_a_full_disk_leaves_every_group_as_it_was(drive, uninterrupted, tmp_path, monkeypatch):
     room = 7
     write = sealed._write_flushed
