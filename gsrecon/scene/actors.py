@@ -87,7 +87,9 @@ class RigidActors:
         splats = self.gaussians.to_splats(sh_degree)
         if self.deformation is not None:
             near = self._in_sight(poses, present & self.deforms, cameras)
-            splats = self.deformation.apply(self.gaussians, splats, one_time(times_s), near[objects], objects)
+            splats = self.deformation.apply(
+                self.gaussians, splats, one_time(times_s), lambda rows: near[objects[rows]], objects
+            )
         opacities = splats.opacities * present[objects]
         return replace(splats, opacities=opacities, object_index=self.object_of_row, world_from_object=poses)
 

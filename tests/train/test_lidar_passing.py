@@ -7,7 +7,7 @@ from gsrecon.train.lidar_passing import PassingFinder
 from tests.train.moving_drive import SPEED, centre_at
 from tests.train.tiny_drive import tiny_drive
 
-SWEEPS = 16
+SWEEPS = 20
 
 
 def boxy(centre: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -29,12 +29,13 @@ def finder() -> PassingFinder:
     wall = rays * np.minimum(side, 25.0 / rays[:, 0])[:, None]
     sweeps, moving = [], []
     for index in range(SWEEPS):
-        box = boxy(centre_at(50_000 * index), random)
+        box = boxy(centre_at(100_000 * index), random)
         shadow = (
-            np.abs(np.arctan2(wall[:, 1], wall[:, 0]) - np.arctan2(*centre_at(50_000 * index)[[1, 0]])) < 0.04
+            np.abs(np.arctan2(wall[:, 1], wall[:, 0]) - np.arctan2(*centre_at(100_000 * index)[[1, 0]]))
+            < 0.04
         )
         points = np.concatenate([wall[~shadow], box]).astype(np.float32)
-        sweeps.append(LidarSweep(50_000 * index, np.eye(4), points))
+        sweeps.append(LidarSweep(100_000 * index, np.eye(4), points))
         moving.append(box)
     log = type(log)(**{**log.__dict__, "sweeps": tuple(sweeps)})
     found = PassingFinder(log)
