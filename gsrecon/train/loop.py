@@ -11,9 +11,11 @@ import torch
 from gsrecon.data.log import DrivingLog
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import CheckpointError, TrainingError
+from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.ops.settings import RasterInfo
 from gsrecon.scene.render import render_frame
+from gsrecon.train.census import shown_pixels
 from gsrecon.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.held_out import score_held_out
@@ -86,6 +88,7 @@ def _run(
         while state.progress < 1 and not stop.requested:
             before = state.progress
             loss = fit_step(state, views, config, watch)
+            _take_census(state, views, config, before)
             for observer in observers:
                 observer.on_step(_progress(state, loss))
             if state.step % config.log_every == 0 or state.progress >= 1:
@@ -160,6 +163,16 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     watch.lap("density")
     state.seconds += time.perf_counter() - started
     return loss.item()
+
+
+def _take_census(state: TrainState, views: Views, config: TrainConfig, before: float) -> None:
+    """Removes what no fitted picture shows, where a census is due."""
+    density = config.density
+    if not isinstance(density, ClassicDensity) or not density.censuses.due(before, state.progress):
+        return
+    started = time.perf_counter()
+    state.prune_hidden(shown_pixels(state.graph, views, config.backend), density.prune_shown_px)
+    state.seconds += time.perf_counter() - started
 
 
 def _observe(state: TrainState, info: RasterInfo, view: View) -> None:

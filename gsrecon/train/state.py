@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.gaussians.density import DensityConfig, DensityStrategy, start_strategy
@@ -74,6 +75,17 @@ class TrainState:
             if change is not None:
                 means = change.parameter("means", node.gaussians.means)
                 self.apply(node, strategy, change.reordered(morton_order(means)))
+
+    def prune_hidden(self, shown_px: Float[Tensor, " N"], least_px: float) -> None:
+        """Removes background that pictures show less of than `least_px`; rows as in `graph.rows()`.
+
+        Objects keep theirs: the side that nobody saw is there on purpose.
+        """
+        rows = self.graph.rows()
+        for node in self.graph.trained_nodes:
+            kept = (shown_px[rows[node.id]] >= least_px).nonzero()[:, 0]
+            if not node.object_ids and 0 < len(kept) < len(node.gaussians):
+                self.apply(node, self.strategies[node.id], Resample.keep(kept))
 
     def apply(self, node: GaussianNode, strategy: DensityStrategy, change: Resample) -> None:
         """Applies one change alike to parameters, optimiser moments and statistics."""

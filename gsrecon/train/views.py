@@ -65,6 +65,10 @@ class Views:
     def __len__(self) -> int:
         return len(self._frames)
 
+    def frame(self, number: int) -> RecordedFrame:
+        """Time and pose of the picture of a number, which is not read."""
+        return recorded(self._recording, self._frames[number])
+
     def __getitem__(self, number: int) -> View:
         """The view of a number.
 
