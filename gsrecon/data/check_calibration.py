@@ -18,6 +18,7 @@ _BASELINE_M = 2.5  # distance between the frames of a pair; farther helps depth,
 _LEAST_BASELINE_M = 0.3
 _FARTHEST_FRAME = 6
 _FEWEST_MATCHES = 60
+_FEWEST_PAIRS = 4  # a step or two along one line fit many cameras: no correction is named from fewer
 _EPIPOLAR_LIMIT_PX = 0.6
 _LIDAR_LIMIT_PX = 2.0
 # The scale at which errors stop counting fully, near the medians of a good recording.
@@ -89,7 +90,7 @@ def _one_camera(log: DrivingLog, name: str, pairs: list[tuple[CameraFrame, Camer
             )
         ]
     findings = [_measured(name, epipolar, lidar)]
-    corrections = _better_calibrations(log, matches)
+    corrections = _better_calibrations(log, matches) if len(pairs) >= _FEWEST_PAIRS else []
     for words in corrections:
         findings.append(
             Finding(

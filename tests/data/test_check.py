@@ -11,6 +11,7 @@ from gsrecon.data.check import check
 from gsrecon.data.kitti import read_kitti_odometry, read_kitti_raw
 from gsrecon.data.log import LidarSweep
 from gsrecon.data.matching import corners, follow
+from gsrecon.data.nuscenes import read_nuscenes
 from gsrecon.geometry.rigid import se3_exp
 
 
@@ -52,6 +53,13 @@ def test_true_calibration_is_left_in_peace_and_measured(kitti):
 def test_a_gray_sequence_without_lidar_is_left_in_peace(shared_data):
     log = read_kitti_odometry(shared_data / "kitti_odo_gray" / "KITTI_sequence_1")
     assert complaints(check(log)) == []
+
+
+def test_a_drive_of_three_frames_is_measured_but_names_no_correction(shared_data):
+    log = read_nuscenes(shared_data / "nuscenes_ddad").select(cameras=["CAM_FRONT", "CAM_BACK"])
+    findings = check(log)
+    assert complaints(findings) == []
+    assert any(f.where == "CAM_BACK" and "median epipolar error 0." in f.message for f in findings)
 
 
 @pytest.mark.parametrize(("factor", "words"), [(1.1, "shorter"), (0.9, "longer")])
