@@ -13,28 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gsrecon.data.log import DrivingLog
+from gsrecon.data.nuscenes_tables import TABLES
 from gsrecon.datasets.nuscenes_boxes import BoxRules
 from gsrecon.datasets.nuscenes_files import write_blank_map
 from gsrecon.datasets.nuscenes_lanes import write_lanes
 from gsrecon.datasets.nuscenes_scene import SceneWriter, slug
 from gsrecon.datasets.nuscenes_vocabulary import fixed_tables, token
 from gsrecon.errors import DatasetError
-
-TABLES = (
-    "attribute",
-    "calibrated_sensor",
-    "category",
-    "ego_pose",
-    "instance",
-    "log",
-    "map",
-    "sample",
-    "sample_annotation",
-    "sample_data",
-    "scene",
-    "sensor",
-    "visibility",
-)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float64
 
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
+from gsrecon.data.nuscenes import LIDAR
 from gsrecon.data.trajectory import poses_at
 from gsrecon.datasets.nuscenes_boxes import BoxRules, chain, require_whole_tracks, write_boxes
 from gsrecon.datasets.nuscenes_files import write_own_car, write_picture, write_sweep
@@ -20,7 +21,6 @@ from gsrecon.datasets.nuscenes_vocabulary import token
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.rigid import rotmat_to_quat
 
-LIDAR = "LIDAR_TOP"
 _FARTHEST_M = 20_000.0  # the devkit computes in float32, which resolves 1 mm up to here
 _MARGIN_US = 500_000
 
