@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENT, PICTURE = ROOT / "docs" / "groups.md", ROOT / "docs" / "images" / "groups.png"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
-SHORT_M, LONG_M, GROUPS = 120, 1200, 10
+SHORT_M, LONG_M, GROUPS = 120, 1200, 5
 PICTURE_MEMORY_MIB = 32
 """The same for all cases, so that decoded pictures do not hide what a scene needs."""
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="where drives, runs and results are kept")
     parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--steps-per-picture", type=float, default=10.0)
-    parser.add_argument("--gaussians", type=int, default=110_000, help="of each group")
+    parser.add_argument("--gaussians", type=int, default=210_000, help="of each group")
     parser.add_argument("--most-steps", type=int, help="stop each training after so many steps in this call")
     parser.add_argument("--stage", choices=["train", "render"], help=argparse.SUPPRESS)
     parser.add_argument("--document", action="store_true", help="write docs/groups.md and its picture")

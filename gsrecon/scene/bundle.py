@@ -78,6 +78,11 @@ def find_scene(folder: Path) -> Path:
     for inner in (folder, folder / "scene", folder / "checkpoints" / "latest" / "scene"):
         if (inner / "scene.json").is_file():
             return inner
+    if (folder / "groups" / "plan").is_dir():
+        raise CheckpointError(
+            f"{folder}: the scene is cut into groups and not read as a whole; open it with "
+            "gsrecon.scene.groups_scene.open_scene"
+        )
     raise CheckpointError(
         f"{folder}: there is no scene in it; name a run folder, a checkpoint or a scene folder written by "
         "gsrecon"

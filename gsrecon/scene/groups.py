@@ -28,14 +28,14 @@ class Groups:
 
     count: int | None = 1
     """Number of groups; one is the plain scene, none leaves it to the length."""
-    length_m: float = 150.0
+    length_m: float = 240.0
     """Length of a group's part of the ego path, where no number is given [m]."""
-    reach_m: float = 100.0
+    reach_m: float = 80.0
     """Other groups' Gaussians are drawn up to this distance; farther things a group has for itself [m]."""
-    overlap_m: float = 30.0
+    overlap_m: float = 15.0
     """A group is also fitted to its neighbours' pictures up to this far beyond its ends [m]."""
-    rounds: int = 3
-    """How often training visits each group."""
+    rounds: int = 4
+    """How often training visits each group; each visit is longer than the one before."""
     shared_share: float = 0.05
     """Part of the run that is spent on far field, sky and constants of the cameras, before the groups."""
     resident: int = 1
@@ -146,8 +146,7 @@ class GroupPlan:
         radii = support_radii(gaussians.scales)
         reach, rows = self.groups.reach_m, torch.arange(len(gaussians))
         for sight in (self.sight(group, around=True), self.sight(home)):
-            nearest = sight.nearest(gaussians.means[rows], radii[rows], reach)
-            rows = rows[nearest <= reach]
+            rows = rows[sight.reaches(gaussians.means[rows], radii[rows], reach)]
         return rows
 
     def neighbours(self, group: int) -> list[int]:

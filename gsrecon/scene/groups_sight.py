@@ -20,6 +20,8 @@ pictures nearer to each other than `_SPACING_M` stand for one another."""
 _SPACING_M = 1.0
 _SPACING_RAD = 0.05
 
+_PICTURES_AT_ONCE = 12
+
 _MOST_PAIRS = 2**19
 """Pairs of point and picture that are looked at at once."""
 
@@ -62,6 +64,20 @@ class Sight:
         for rows, sees, distance in self._pairs(points, radii, limit_m):
             nearest[rows] = torch.where(sees, distance, torch.inf).amin(dim=1)
         return nearest
+
+    def reaches(
+        self, points: Float[Tensor, "N 3"], radii: Float[Tensor, " N"], limit_m: float
+    ) -> Bool[Tensor, " N"]:
+        """Balls of which some picture within a limit may see a part: `nearest` <= limit, in less time."""
+        reached = torch.zeros(len(points), dtype=torch.bool)
+        parts = max(1, len(self.centres) // _PICTURES_AT_ONCE)
+        for first in range(parts):
+            # Pictures far apart first: most of what is seen at all is found by a few of them.
+            some = slice(first, None, parts)
+            part = Sight(self.centres[some], self.axes[some], self.half_angles[some])
+            left = (~reached).nonzero()[:, 0]
+            reached[left] = part.nearest(points[left], radii[left], limit_m) <= limit_m
+        return reached
 
     def solid_angles(self, points: Float[Tensor, "N 3"], limit_m: float) -> Float64[Tensor, " N"]:
         """Sum of 1 / distance^2 over the pictures that see a point within a limit [1/m^2]."""

@@ -229,9 +229,11 @@ class _GroupedRun:
             return
         rounds = self.config.groups.rounds
         for done in range(rounds):
+            # The first rounds are short: a group learns little beside neighbours that are still first points.
+            until = (done + 1) * (done + 2) / (rounds * (rounds + 1))
             for number, share in enumerate(self.groups):
-                if share.progress < (done + 1) / rounds:
-                    yield number, (done + 1) / rounds, f"round {done + 1} of {rounds}, {share.told}"
+                if share.progress < until:
+                    yield number, until, f"round {done + 1} of {rounds}, {share.told}"
 
     def _visit(self, number: int, until: float, told: str, stop: StopFlag) -> None:
         share = self.groups[number]

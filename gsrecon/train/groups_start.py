@@ -241,9 +241,9 @@ def _places(
 def _starts_here(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> Bool[Tensor, " N"]:
     """What is at home here, and what this group needs for itself: far from here, near to others."""
     home = plan.homes(points)
-    reach = plan.groups.reach_m
-    away = plan.sight(group, around=True).nearest(points, torch.zeros(len(points)), reach) > reach
-    return (home == group) | ((home >= 0) & away)
+    sight = plan.sight(group, around=True)
+    near = sight.reaches(points, torch.zeros(len(points)), plan.groups.reach_m)
+    return (home == group) | ((home >= 0) & ~near)
 
 
 def _at_most(count: int, rows: Int64[Tensor, " N"], generator: torch.Generator) -> Int64[Tensor, " M"]:
