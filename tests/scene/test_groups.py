@@ -175,6 +175,15 @@ def test_owned_and_listed_draw_what_everything_within_the_reach_draws():
             assert torch.allclose(render(part, lens, torch.zeros(1), settings).image, full, atol=1e-5)
 
 
+def test_what_is_reached_is_what_has_a_picture_near_enough():
+    plan = GroupPlan.cut(recording(), GROUPS)
+    points, radii = along_the_way(3000), torch.full((3000,), 0.3)
+    sight = plan.sight(1, around=True)
+    reached = sight.reaches(points, radii, 15.0)
+    assert torch.equal(reached, sight.nearest(points, radii) <= 15.0)
+    assert 0 < int(reached.sum()) < 3000
+
+
 def test_a_group_lends_nothing_that_only_its_own_pictures_see_from_afar():
     plan = GroupPlan.cut(recording(), GROUPS)
     # Owned by group 0, but beside group 2's pictures: what group 0 needs for its own background.

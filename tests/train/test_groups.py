@@ -161,6 +161,11 @@ def test_a_scene_in_groups_is_judged_drawn_and_exported(drive, uninterrupted, tm
     )
 
 
+def test_a_scene_in_groups_is_not_read_as_a_whole(uninterrupted):
+    with pytest.raises(CheckpointError, match=r"cut into groups.*open_scene"):
+        load_scene(uninterrupted.run_dir)
+
+
 def test_only_the_groups_that_are_asked_for_are_resident(uninterrupted):
     scene = GroupedScene(uninterrupted.scene_dir)
     assert scene.resident == []
