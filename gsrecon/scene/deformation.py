@@ -244,8 +244,19 @@ class Deformation:
             rows = running.nonzero()[:, 0]
             if concerned is not None:
                 rows = rows[concerned(rows)]
+            if share > 0:
+                rows = self._few(rows, dynamic[rows])
             threshold = 0.0 if self.phase.discovering else self.config.threshold
             return rows, torch.where(dynamic[rows], threshold, 0.0)
+
+    def _few(self, rows: Int64[Tensor, " M"], dynamic: Bool[Tensor, " M"]) -> Int64[Tensor, " K"]:
+        """All that are dynamic, and of the others so few that a step does not take much longer."""
+        others = (~dynamic).nonzero()[:, 0]
+        if len(others) <= self.config.most_sampled:
+            return rows
+        kept = dynamic.clone()
+        kept[others[torch.randperm(len(others), generator=self.generator)[: self.config.most_sampled]]] = True
+        return rows[kept]
 
     def _run(
         self,

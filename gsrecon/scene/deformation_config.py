@@ -36,6 +36,8 @@ class DeformationConfig:
     """At most this many of their answers guide the DEM; 0 does without lidar."""
     largest_share: float = 0.15
     """At most this share of the Gaussians is dynamic after the discovery; the highest states win."""
+    most_sampled: int = 2000
+    """At most this many of the static Gaussians that a picture sees are tried in a step."""
     shortest_period_m: float = 4.0
     """Period of the highest frequency of positions [m]."""
     shortest_period_s: float = 1.0

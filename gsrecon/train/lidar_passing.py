@@ -33,7 +33,8 @@ _SEARCH_MPS = 3.0
 _LARGEST_MISS_M = 0.4
 """Points farther than this from any other count as this far: they lie on a side that was not seen before."""
 _FARTHEST_KEY_S = 0.6
-_MOST_POINTS = 3000
+_VOXEL_M, _MOST_POINTS = 0.12, 800
+"""One point a voxel, and at most so many for a thing at a key moment: networks run on every one of them."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,11 @@ def _keys(track: list[_Cluster]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tenso
         parts = [cluster.points + velocity * (times[key] - cluster.time_s) for cluster in near]
         points = torch.from_numpy(np.concatenate(parts)).float()
         colors = torch.from_numpy(np.concatenate([cluster.colors for cluster in near])).float()
-        rows = thin_by_voxels(points, 0.06)
-        if len(rows) > _MOST_POINTS:
-            rows = thin_by_voxels(points, 0.12)
+        edge = _VOXEL_M
+        rows = thin_by_voxels(points, edge)
+        while len(rows) > _MOST_POINTS:
+            edge *= 1.25
+            rows = thin_by_voxels(points, edge)
         count = len(rows)
         yield (
             points[rows],

@@ -20,7 +20,7 @@ from gsrecon.train.views import View
 _LARGEST_DEPTH_ERROR = 0.5
 """Log depth errors beyond this are taken for wrong lidar points and pull no more."""
 _NEEDLE_RATIO = 5.0
-_ANSWERS = 512
+_ANSWERS = 256
 """As many answers of lidar sweeps are compared with the DEM in each step."""
 
 

@@ -158,6 +158,18 @@ def test_in_the_discovery_about_the_wanted_share_is_tried(generator):
     torch.testing.assert_close(deformation.latest.gate, deformation.latest.state)
 
 
+def test_no_more_static_gaussians_are_tried_in_a_step_than_wanted(generator):
+    config = DeformationConfig(schedule=replace(ALWAYS, discovery_share=0.5), most_sampled=20)
+    state = torch.cat([torch.full((300,), 0.05), torch.full((7,), 0.9)])
+    deformation = Deformation.start(config, EXTENT, state, generator)
+    gaussians = some_gaussians(307, generator)
+    deformation.begin_step(0.2, generator)
+    deformation.apply(gaussians, gaussians.to_splats(), 1.0)
+    assert deformation.latest is not None
+    assert len(deformation.latest.state) == 27
+    assert int((deformation.latest.state > 0.5).sum()) == 7
+
+
 def test_static_gaussians_are_revived_for_a_spell():
     schedule = DeformationSchedule()
     shares = [schedule.at(progress / 1000, 0.1).sampled_share for progress in range(1000)]
