@@ -1,4 +1,4 @@
-"""The compiled kernels as torch operations: project, composite, inspect. The only importer of `gsrecon._C`.
+"""The compiled rasterizer as torch operations: project, composite, inspect. Only this imports `gsrecon._C`.
 
 Each operation allocates its results and hands pointers down. `project` and `composite` have gradients; they
 are two operations so that `means2d` between them is a node of the graph.
@@ -99,7 +99,7 @@ def _project(
         means.new_empty(cameras if sh_degree >= 0 else 0, gaussians, 3),
     )
     kernels().project(
-        *_arguments(
+        *arguments(
             means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
         ),
         width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
@@ -139,16 +139,16 @@ def _project_vjp(
     pose_gradient: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     harmonics = sh_degree >= 0
-    v_means, v_quats, v_scales, v_opacities = (_like(t) for t in (means, quats, scales, opacities))
-    v_sh0, v_sh_rest = (_like(t if harmonics else None, means) for t in (sh0, sh_rest))
-    v_pose = _like(cam_from_object if pose_gradient else None, means)
+    v_means, v_quats, v_scales, v_opacities = (pooled_like(t) for t in (means, quats, scales, opacities))
+    v_sh0, v_sh_rest = (pooled_like(t if harmonics else None, means) for t in (sh0, sh_rest))
+    v_pose = pooled_like(cam_from_object if pose_gradient else None, means)
     kernels().project_vjp(
-        *_arguments(
+        *arguments(
             means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
         ),
         width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
         radii, colors if harmonics else None,
-        *_arguments(v_means2d, v_depths, v_conics, v_out_opacities, v_colors if harmonics else None),
+        *arguments(v_means2d, v_depths, v_conics, v_out_opacities, v_colors if harmonics else None),
         v_means, v_quats, v_scales, v_opacities,
         *((v_sh0, v_sh_rest) if harmonics else (None, None)),
         v_pose if pose_gradient else None,
@@ -201,7 +201,7 @@ def _composite(
     module = kernels()
     cameras, gaussians = depths.shape
     tiles = -(-width // module.tile_size) * -(-height // module.tile_size)
-    projected = _arguments(means2d, radii, depths, conics, opacities, colors)
+    projected = arguments(means2d, radii, depths, conics, opacities, colors)
     records = means2d.new_empty(cameras * gaussians, module.record_floats)
     camera_records = torch.empty(cameras + 1, dtype=torch.int64)
     tiler = module.Tiler()
@@ -240,11 +240,13 @@ def _composite_vjp(
     with_depth: bool,
     absgrad: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    v_means2d, v_conics, v_opacities, v_colors = (_like(t) for t in (means2d, conics, opacities, colors))
-    v_depths = _like(depths if with_depth else None, means2d)
-    v_absolute = _like(means2d if absgrad else None, means2d)
+    v_means2d, v_conics, v_opacities, v_colors = (
+        pooled_like(t) for t in (means2d, conics, opacities, colors)
+    )
+    v_depths = pooled_like(depths if with_depth else None, means2d)
+    v_absolute = pooled_like(means2d if absgrad else None, means2d)
     kernels().composite_vjp(
-        *_arguments(means2d, radii, depths, conics, opacities, colors), width, height, with_depth,
+        *arguments(means2d, radii, depths, conics, opacities, colors), width, height, with_depth,
         records, camera_records, tile_entries, entries, slot_entries, image, alpha,
         _contiguous(v_image), _contiguous(v_alpha), v_means2d, v_conics, v_opacities, v_colors,
         v_depths if with_depth else None, v_absolute if absgrad else None,
@@ -344,127 +346,13 @@ def inspect(
     id_picture = torch.empty(shape, dtype=torch.int32) if ids else None
     depth_picture = composition.alpha.new_empty(shape) if median_depth else None
     kernels().inspect(
-        *_arguments(*projection[:5], colors), width, height, with_depth,
+        *arguments(*projection[:5], colors), width, height, with_depth,
         *(t.detach() for t in composition[2:6]), object_index, id_picture, depth_picture,
     )  # fmt: skip
     return id_picture, depth_picture
 
 
-@torch.library.custom_op("gsrecon::ssim", mutates_args=(), device_types="cpu")
-def _ssim(a: Tensor, b: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
-    gradient = _like(a if with_gradient else None, a)
-    mean = kernels().ssim(*_arguments(a, b), gradient if with_gradient else None)
-    return a.new_tensor(mean), gradient
-
-
-def _ssim_setup(ctx, inputs, output) -> None:
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(output[1])
-
-
-def _ssim_backward(ctx, v_mean, _):
-    (gradient,) = ctx.saved_tensors
-    return None if v_mean is None else v_mean * gradient, None, None
-
-
-_ssim.register_autograd(_ssim_backward, setup_context=_ssim_setup)
-
-
-def ssim(image: Tensor, truth: Tensor) -> Tensor:
-    """Mean structural similarity of pictures [B, H, W, C] float32; differentiable in `image` alone."""
-    return _ssim(image, truth, torch.is_grad_enabled() and image.requires_grad)[0]
-
-
-@torch.library.custom_op("gsrecon::cube_map", mutates_args=(), device_types="cpu")
-def _cube_map(
-    image: Tensor,
-    alpha: Tensor,
-    texels: Tensor,
-    directions: Tensor,
-    world_from_cam: Tensor,
-    least_light: float,
-) -> Tensor:
-    out = torch.empty_like(image, memory_format=torch.contiguous_format)
-    kernels().cube_map(
-        *_arguments(texels, directions, world_from_cam, alpha), least_light, *_arguments(image), out
-    )
-    return out
-
-
-@torch.library.custom_op("gsrecon::cube_map_vjp", mutates_args=(), device_types="cpu")
-def _cube_map_vjp(
-    alpha: Tensor,
-    texels: Tensor,
-    directions: Tensor,
-    world_from_cam: Tensor,
-    least_light: float,
-    v_out: Tensor,
-) -> tuple[Tensor, Tensor]:
-    v_alpha, v_texels = _like(alpha), _like(texels)
-    kernels().cube_map_vjp(
-        *_arguments(texels, directions, world_from_cam, alpha),
-        least_light,
-        *_arguments(v_out),
-        v_alpha,
-        v_texels,
-    )
-    return v_alpha, v_texels
-
-
-def _cube_map_setup(ctx, inputs, output) -> None:
-    _, *tensors, ctx.least_light = inputs
-    ctx.save_for_backward(*tensors)
-
-
-def _cube_map_backward(ctx, v_out):
-    v_alpha, v_texels = _cube_map_vjp(*ctx.saved_tensors, ctx.least_light, v_out)
-    return v_out, v_alpha, v_texels, None, None, None
-
-
-_cube_map.register_autograd(_cube_map_backward, setup_context=_cube_map_setup)
-
-
-def cube_map(
-    image: Tensor,
-    alpha: Tensor,
-    texels: Tensor,
-    directions: Tensor,
-    world_from_cam: Tensor,
-    least_light: float,
-) -> Tensor:
-    """A picture [P, 3] with alpha [P] over a cube map [6, R, R, 3] seen along `directions` [P, 3].
-
-    Differentiable in image, alpha and texels. See `ops/cube_map.py`.
-    """
-    return _cube_map(image, alpha, texels, directions, world_from_cam, least_light)
-
-
-def adam_rows(
-    gradients: Tensor,
-    values: Tensor,
-    first_moments: Tensor,
-    second_moments: Tensor,
-    *,
-    betas: tuple[float, float],
-    rate: float,
-    second_moment_scale: float,
-    epsilon: float,
-) -> None:
-    """One step of Adam in place, on [N, W] float32 and only on rows whose gradient is not zero."""
-    kernels().adam_rows(
-        *_arguments(gradients),
-        values,
-        first_moments,
-        second_moments,
-        *betas,
-        rate,
-        second_moment_scale,
-        epsilon,
-    )
-
-
-def _like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
+def pooled_like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
     """Memory for the gradient of a tensor; of None, an empty tensor like `other`.
 
     Large arrays come from a pool: the system would clear the pages of fresh memory, which takes longer than
@@ -475,12 +363,13 @@ def _like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
         return other.new_empty(0)
     if tensor.numel() >= _POOLED_FROM:
         return torch.from_numpy(kernels().pooled(tensor.numel())).view(tensor.shape)
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+    return torch.emptypooled_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().contiguous()
 
 
-def _arguments(*tensors: Tensor | None) -> list[Tensor | None]:
+def arguments(*tensors: Tensor | None) -> list[Tensor | None]:
+    """Tensors as the extension takes them: dense, without gradients."""
     return [_contiguous(tensor) for tensor in tensors]

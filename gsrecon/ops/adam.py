@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from gsrecon.ops import _native
+from gsrecon.ops import _native_pictures
 
 
 @torch.no_grad()
@@ -45,7 +45,7 @@ def adam_rows(
     }
     float32_on_cpu = all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
     if float32_on_cpu and all(t.is_contiguous() for t in (value, first_moment, second_moment)):
-        _native.adam_rows(*tensors, **step)
+        _native_pictures.adam_rows(*tensors, **step)
     else:
         adam_rows_reference(*tensors, **step)
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gsrecon.ops import _native
+from gsrecon.ops import _native_pictures
 
 LEAST_LIGHT = 0.002
 """Where a pixel lets less light through, the map shows less than half a step of 8-bit colour."""
@@ -32,7 +32,7 @@ def over_cube_map(
     tensors = (image, alpha, texels, directions_in_cam, world_from_cam)
     if not all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors):
         return over_cube_map_reference(*tensors)
-    shown = _native.cube_map(
+    shown = _native_pictures.cube_map(
         image.reshape(-1, 3),
         alpha.reshape(-1),
         texels,

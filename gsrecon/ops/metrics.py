@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gsrecon.ops import _native
+from gsrecon.ops import _native_pictures
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -42,7 +42,7 @@ def ssim(image: Float[Tensor, "*batch H W 3"], truth: Float[Tensor, "*batch H W 
     float32_on_cpu = image.dtype == truth.dtype == torch.float32 and image.device.type == "cpu"
     if not float32_on_cpu or truth.requires_grad or image.shape != truth.shape or image.numel() == 0:
         return ssim_map(image, truth).mean()
-    return _native.ssim(image.reshape(-1, *image.shape[-3:]), truth.reshape(-1, *truth.shape[-3:]))
+    return _native_pictures.ssim(image.reshape(-1, *image.shape[-3:]), truth.reshape(-1, *truth.shape[-3:]))
 
 
 def ssim_map(
