@@ -363,7 +363,7 @@ def pooled_like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
         return other.new_empty(0)
     if tensor.numel() >= _POOLED_FROM:
         return torch.from_numpy(kernels().pooled(tensor.numel())).view(tensor.shape)
-    return torch.emptypooled_like(tensor, memory_format=torch.contiguous_format)
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:

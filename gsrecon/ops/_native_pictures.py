@@ -41,7 +41,7 @@ def _cube_map(
     world_from_cam: Tensor,
     least_light: float,
 ) -> Tensor:
-    out = torch.emptypooled_like(image, memory_format=torch.contiguous_format)
+    out = torch.empty_like(image, memory_format=torch.contiguous_format)
     kernels().cube_map(
         *arguments(texels, directions, world_from_cam, alpha), least_light, *arguments(image), out
     )
