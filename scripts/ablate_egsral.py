@@ -100,8 +100,8 @@ def measure(name: str, log: DrivingLog, spec: SceneSpec, config: TrainConfig, fo
     dynamic = sum(part.dynamic_gaussians for part in parts(scene))
     rows = [json.loads(row) for row in (folder / "metrics.jsonl").read_text().splitlines()]
     steps = np.array([[row["step"], row["seconds"]] for row in rows if "seconds" in row])
-    late = steps[steps[:, 0] >= 0.9 * steps[-1, 0]]
-    span = late[-1] - late[0]
+    first = min(int(np.searchsorted(steps[:, 0], 0.9 * steps[-1, 0])), len(steps) - 2)
+    span = steps[-1] - steps[first]
     return Row(
         name=name,
         summary=evaluate(scene, log).summary,
