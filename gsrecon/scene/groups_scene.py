@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.errors import CheckpointError
+from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.bundle import load_scene
@@ -17,6 +18,7 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_store import GroupStore, owned_parts
 from gsrecon.scene.recording import RecordedFrame, Recording
+from gsrecon.scene.static import StaticGroup
 
 
 class GroupedScene:
@@ -72,6 +74,7 @@ class GroupedScene:
         graph = self._store.own(number)
         graph.recording, graph.settings = self.recording, self.settings
         self._store.surround(graph, number, self.plan)
+        _join_static(graph)
         self._resident[number] = graph
         return graph
 
@@ -117,6 +120,17 @@ def for_pose(scene: Scene, world_from_cam: Float[Tensor, "4 4"]) -> SceneGraph:
 def parts(scene: Scene) -> Iterator[SceneGraph]:
     """Every Gaussian of a scene once, in graphs that fit in memory."""
     return iter([scene]) if isinstance(scene, SceneGraph) else scene.parts()
+
+
+def _join_static(graph: SceneGraph) -> None:
+    """What stands still in one node, which goes to the rasterizer without a copy for each picture."""
+    still = [node for node in graph.gaussian_nodes if isinstance(node, StaticGroup)]
+    if len(still) < 2:
+        return
+    for node in still:
+        graph.remove(node.id)
+    joined = Gaussians.concatenate([node.gaussians.detached() for node in still])
+    graph.add(StaticGroup(still[0].id, joined))
 
 
 def _gaussians(folder: Path, shared: bool) -> int:

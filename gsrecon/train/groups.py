@@ -29,7 +29,15 @@ from gsrecon.train.checkpoint import (
 )
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.dynamics import NoDynamics
-from gsrecon.train.groups_start import Objects, group_part, group_start, sampled_part, shared_start, views_of
+from gsrecon.train.groups_start import (
+    Objects,
+    first_corrections,
+    group_part,
+    group_start,
+    sampled_part,
+    shared_start,
+    views_of,
+)
 from gsrecon.train.held_out import score_held_out
 from gsrecon.train.loop import fit_step, train
 from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
@@ -153,8 +161,10 @@ class _GroupedRun:
     def run(self) -> TrainResult:
         """Does what is left to do."""
         with stop_on_signals() as stop:
-            self._fit_shared(stop)
+            # First Gaussians come first: reading sweeps and training are not to need memory together.
             self._start_groups(stop)
+            if not stop.requested:
+                self._fit_shared(stop)
             for number, until, told in self._visits():
                 if stop.requested:
                     break
@@ -216,7 +226,7 @@ class _GroupedRun:
             for observer in self.observers:
                 observer.on_event(f"{share.told}: first Gaussians")
             part = group_part(self.split, self.plan, number, self.spec, share.config)
-            corrections = self.store.corrections(self.plan)
+            corrections = first_corrections(self.split, share.config)
             seed = self.config.seed + 1 + number
             graph = group_start(part, self.plan, number, objects, corrections, share.config, seed)
             generator = torch.Generator().manual_seed(seed)

@@ -31,8 +31,11 @@ from gsrecon.train.initialise import background_node, lidar_points, start_scene
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
 
-_MOST_SAMPLED = 240
+_MOST_SAMPLED = 120
 """Pictures of the whole drive that what is shared is fitted to."""
+
+_COARSER = 4
+"""The background that they are fitted beside starts from so many times fewer points than a group."""
 
 _UNLIMITED = 10**9
 
@@ -149,8 +152,12 @@ def shared_start(
     split: Split, part: Part, plan: GroupPlan, config: TrainConfig, generator: torch.Generator
 ) -> SceneGraph:
     """A coarse scene of the whole drive: far field, sky, cameras, and a background that is dropped later."""
-    graph = start_scene(part.split, part.views, config, generator)
-    for node in _corrections(split, graph):
+    initial = config.initial
+    coarse = replace(
+        initial, lidar=initial.lidar // _COARSER, beyond_lidar=-(-initial.beyond_lidar // _COARSER)
+    )
+    graph = start_scene(part.split, part.views, replace(config, initial=coarse), generator)
+    for node in first_corrections(split, config):
         graph.remove(node.id)
         graph.add(node)
     background = graph[BACKGROUND]
@@ -253,16 +260,16 @@ def _at_most(count: int, rows: Int64[Tensor, " N"], generator: torch.Generator) 
     return rows[torch.randperm(len(rows), generator=generator)[:count].sort().values]
 
 
-def _corrections(split: Split, graph: SceneGraph) -> list[Node]:
-    """The corrections of a graph anew, for all fitted pictures of the drive."""
+def first_corrections(split: Split, config: TrainConfig) -> list[Node]:
+    """Appearance and camera refinement for all fitted pictures of the drive, nothing learned yet."""
     log, nodes = split.log, []
     times = {
         name: [log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
         for name in log.cameras
     }
-    if graph.appearance is not None:
+    if config.appearance:
         nodes.append(Appearance({name: of_camera or [0.0] for name, of_camera in times.items()}))
-    if graph.camera_refinement is not None:
+    if config.camera_refinement:
         mountings = {name: torch.from_numpy(camera.ego_from_cam) for name, camera in log.cameras.items()}
         nodes.append(CameraRefinement(mountings, max(times.values(), key=len)))
     return nodes
