@@ -33,7 +33,7 @@ _SEARCH_MPS = 3.0
 _LARGEST_MISS_M = 0.4
 """Points farther than this from any other count as this far: they lie on a side that was not seen before."""
 _FARTHEST_KEY_S = 0.6
-_VOXEL_M, _MOST_POINTS = 0.12, 800
+_VOXEL_M, _MOST_POINTS = 0.06, 3000
 """One point a voxel, and at most so many for a thing at a key moment: networks run on every one of them."""
 
 
