@@ -79,11 +79,15 @@ class TrainState:
     def prune_hidden(self, shown_px: Float[Tensor, " N"], least_px: float) -> None:
         """Removes background that pictures show less of than `least_px`; rows as in `graph.rows()`.
 
-        Objects keep theirs: the side that nobody saw is there on purpose.
+        Objects keep theirs: the side that nobody saw is there on purpose. So does what moves in a deformation: it
+        passes through few pictures.
         """
-        rows = self.graph.rows()
+        rows, deformations = self.graph.rows(), self.graph.deformations
         for node in self.graph.trained_nodes:
-            kept = (shown_px[rows[node.id]] >= least_px).nonzero()[:, 0]
+            stays = shown_px[rows[node.id]] >= least_px
+            if node.id in deformations:
+                stays |= deformations[node.id].dynamic
+            kept = stays.nonzero()[:, 0]
             if not node.object_ids and 0 < len(kept) < len(node.gaussians):
                 self.apply(node, self.strategies[node.id], Resample.keep(kept))
 
