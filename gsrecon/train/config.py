@@ -54,7 +54,7 @@ class LearningRates:
     """Corrections of camera rotations [rad]."""
     state: Rate = field(default_factory=lambda: Rate(1e-2, 1e-3))
     """How dynamic a Gaussian is."""
-    networks: Rate = field(default_factory=lambda: Rate(2e-3, 2e-4))
+    networks: Rate = field(default_factory=lambda: Rate(4e-3, 2e-4))
     """Weights of the deformation networks."""
     actor_translations: Rate = field(default_factory=lambda: Rate(5e-3, 1e-4, begin=0.05))
     """Corrections of objects' positions [m]."""
@@ -80,7 +80,7 @@ class LossWeights:
     """State of what the networks run on, summed and divided by the number of Gaussians: stillness is free."""
     motion: float = 0.01
     """Gated motion |g dx| [m] in the same way, so that what moves moves no more than it must."""
-    evidence: float = 0.05
+    evidence: float = 0.4
     """How far the deformation is from what lidar sweeps saw pass by (`Deformation.evidence_error`)."""
     trajectories: float = 0.001
     """How fast corrections of trajectories change, in decimetres and 0.01 rad a second, squared."""

@@ -79,8 +79,8 @@ class TrainState:
     def prune_hidden(self, shown_px: Float[Tensor, " N"], least_px: float) -> None:
         """Removes background that pictures show less of than `least_px`; rows as in `graph.rows()`.
 
-        Objects keep theirs: the side that nobody saw is there on purpose. So does what moves in a deformation: it
-        passes through few pictures.
+        Objects keep theirs: the side that nobody saw is there on purpose. So does what moves in a
+        deformation: it passes through few pictures.
         """
         rows, deformations = self.graph.rows(), self.graph.deformations
         for node in self.graph.trained_nodes:
