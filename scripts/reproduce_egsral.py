@@ -1,6 +1,6 @@
 """EGSRAL's tables beside ours: `python scripts/reproduce_egsral.py --nuscenes PATH --kitti PATH`.
 
-Trains the scene specs of the paper's tables one after the other with `gsrecon train`, each in its own process,
+Trains the scene specs of the paper's tables one after the other with `gsrecon train`, each in its process,
 and prints PSNR, SSIM and LPIPS of the held-out pictures, last iteration, seconds and memory. Everything is
 kept in the output folder; the same command goes on where it was stopped and trains no finished scene again.
 `--toy` takes the toy drive written in nuScenes' and KITTI's layouts instead of the data sets.
