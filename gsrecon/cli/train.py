@@ -47,10 +47,13 @@ class Train:
     def run(self) -> int:
         """Trains, evaluates, and tells where things are."""
         from gsrecon.cli.fit import fit, scene_folder
+        from gsrecon.cli.preflight import tell_findings
         from gsrecon.cli.runs import with_whole_path
         from gsrecon.data.spec import open_drive
+        from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
         from gsrecon.train.run_folder import RunFolder, read_config
 
+        self._config()  # wrong options are told before a drive is opened
         log, spec = open_drive(self.drive, self.data)
         spec = with_whole_path(spec)
         folder = self.out or Path("runs") / spec.name
@@ -58,6 +61,7 @@ class Train:
         begun = self.resume or (self.group is not None and RunFolder(folder).begun)
         if begun and config == TrainConfig():
             config = read_config(folder)  # nothing was said on the command line: as it was begun
+        tell_findings(log, isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics))
         run = fit(log, spec, config, folder, self.resume, self.group)
         if self.group is not None:
             return _told_of_group(folder, self.group)
@@ -83,12 +87,16 @@ class Train:
         """The settings with the short options for groups among them."""
         if self.groups is not None and self.group_length_m is not None:
             raise UsageError("--groups and --group-length-m do not go together: choose one")
-        if self.groups is not None:
-            return replace(self.config, groups=replace(self.config.groups, count=self.groups))
-        if self.group_length_m is not None:
-            by_length = replace(self.config.groups, count=None, length_m=self.group_length_m)
-            return replace(self.config, groups=by_length)
-        return self.config
+        groups = self.config.groups
+        try:
+            if self.groups is not None:
+                groups = replace(groups, count=self.groups)
+            elif self.group_length_m is not None:
+                groups = replace(groups, count=None, length_m=self.group_length_m)
+        except ValueError as error:
+            option = "--group-length-m" if self.groups is None else "--groups"
+            raise UsageError(f"{option}: {error}") from error
+        return replace(self.config, groups=groups)
 
 
 def _told_of_group(folder: Path, group: int) -> int:

@@ -19,7 +19,7 @@ def motion_findings(log: DrivingLog) -> list[Finding]:
     for name in log.cameras:
         frames = [frame for frame in log.frames if frame.camera == name]
         if not frames:
-            findings.append(Finding("error", name, "the camera has no frames", "leave the camera out"))
+            findings.append(Finding("warning", name, "the camera has no frames", "leave the camera out"))
             continue
         broken = _broken_poses(name, frames)
         findings += broken

@@ -6,6 +6,7 @@ run.
 """
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,6 +49,8 @@ from gsrecon.train.state import TrainState
 from gsrecon.train.stopping import StopFlag, stop_on_signals
 from gsrecon.train.stopwatch import Stopwatch
 from gsrecon.train.views import Views
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -109,6 +112,13 @@ def train_groups(
     plan = GroupPlan.cut(split.recording(), config.groups)
     if only is not None and not 0 <= only < len(plan):
         raise SpecError(f"group {only}: the drive is cut into {len(plan)} groups, 0 to {len(plan) - 1}")
+    if (config.groups.count or 0) > len(plan):
+        _log.warning(
+            "%s: cut into %d groups instead of %d, because each needs a picture to learn from",
+            log.name,
+            len(plan),
+            config.groups.count,
+        )
     if len(plan) == 1:
         return train(log, spec, config, run_dir, observers, resume)
     run = RunFolder(run_dir)
