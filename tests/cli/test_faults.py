@@ -160,10 +160,10 @@ def test_ctrl_c_says_how_to_go_on(
 ) -> None:
     from gsrecon.train.progress import TrainResult
 
-    def stopped(log, spec, config, folder, observers, resume):
+    def stopped(log, spec, config, folder, observers, resume, group):
         return TrainResult(folder, folder, steps=12, seconds=1.0, gaussians=5, finished=False)
 
-    monkeypatch.setattr("gsrecon.cli.fit.train", stopped)
+    monkeypatch.setattr("gsrecon.cli.fit.train_groups", stopped)
     assert run_command(["train", f"folder:{drive}", "--out", str(tmp_path / "run")]) == 130
     said = capsys.readouterr().err
     assert "step 12 is saved" in said
