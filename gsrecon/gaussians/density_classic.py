@@ -38,8 +38,8 @@ class ClassicDensity:
     """Gaussians with a larger screen radius [px] are removed, once the first half of the rounds is over."""
     censuses: Rounds = field(default_factory=lambda: Rounds(0.1, 0.4, 3))
     """When all fitted pictures are asked which Gaussians they show."""
-    prune_shown_px: float = 3.0
-    """A census removes Gaussians whose weights sum to less than this over all pixels of all pictures [px]."""
+    prune_shown_share: float = 0.05
+    """A census removes Gaussians whose weights, summed over all pixels, are below this share of the average."""
     opacity_resets: Rounds = field(default_factory=lambda: Rounds(0.1, 0.5, 0))
     """When all opacities are pulled down to twice the pruning threshold."""
 

@@ -171,7 +171,7 @@ def _take_census(state: TrainState, views: Views, config: TrainConfig, before: f
     if not isinstance(density, ClassicDensity) or not density.censuses.due(before, state.progress):
         return
     started = time.perf_counter()
-    state.prune_hidden(shown_pixels(state.graph, views, config.backend), density.prune_shown_px)
+    state.prune_hidden(shown_pixels(state.graph, views, config.backend), density.prune_shown_share)
     state.seconds += time.perf_counter() - started
 
 

@@ -76,13 +76,14 @@ class TrainState:
                 means = change.parameter("means", node.gaussians.means)
                 self.apply(node, strategy, change.reordered(morton_order(means)))
 
-    def prune_hidden(self, shown_px: Float[Tensor, " N"], least_px: float) -> None:
-        """Removes background that pictures show less of than `least_px`; rows as in `graph.rows()`.
+    def prune_hidden(self, shown_px: Float[Tensor, " N"], least_share: float) -> None:
+        """Removes background of which pictures show less than a share of the average; `graph.rows()` order.
 
         Objects keep theirs: the side that nobody saw is there on purpose. So does what moves in a
         deformation: it passes through few pictures.
         """
         rows, deformations = self.graph.rows(), self.graph.deformations
+        least_px = least_share * float(shown_px.mean())
         for node in self.graph.trained_nodes:
             stays = shown_px[rows[node.id]] >= least_px
             if node.id in deformations:

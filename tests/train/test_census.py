@@ -1,0 +1,86 @@
+import torch
+
+from gsrecon.gaussians.density_classic import ClassicDensity
+from gsrecon.train.census import shown_pixels
+from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.initialise import start_scene
+from gsrecon.train.split import Split
+from gsrecon.train.state import TrainState
+from gsrecon.train.views import Views
+from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
+
+CONFIG = TrainConfig(
+    steps=10, density=ClassicDensity(cap=500), initial=InitialPoints(lidar=400, beyond_lidar=50)
+)
+
+
+def a_run(generator) -> tuple[TrainState, Views]:
+    split = Split.of(tiny_drive(), SPEC)
+    views = Views(split.log, split.fitted, split.recording(), mask_moving=False)
+    graph = start_scene(split, views, CONFIG, generator)
+    return TrainState.start(graph, len(views), CONFIG, generator), views
+
+
+def put(state: TrainState, row: int, place: list[float], opacity: float, scale: float) -> None:
+    gaussians = state.graph["background"].gaussians
+    with torch.no_grad():
+        gaussians.means[row] = torch.tensor(place)
+        gaussians.logit_opacities[row] = torch.tensor(opacity).logit()
+        gaussians.log_scales[row] = torch.tensor(scale).log()
+
+
+def test_what_hides_behind_a_wall_or_the_camera_shows_nothing(generator):
+    state, views = a_run(generator)
+    put(state, 0, [10.0, 0.0, 1.5], 0.9999, 60.0)  # a wall across the whole corridor
+    put(state, 1, [20.0, 0.0, 1.5], 0.9, 0.5)  # behind it
+    put(state, 2, [-30.0, 0.0, 1.5], 0.9, 0.5)  # behind all cameras
+    put(state, 3, [6.0, 0.0, 1.5], 0.9, 0.2)  # before the wall
+    shown = shown_pixels(state.graph, views)
+    assert shown[2] == 0
+    assert shown[1] < 0.05 * shown[3]
+    assert shown[3] > 1
+
+
+def test_shown_pixels_of_all_gaussians_sum_to_the_alpha_of_all_pictures(generator):
+    state, views = a_run(generator)
+    total = float(shown_pixels(state.graph, views).sum())
+    assert 0 < total <= len(views) * WIDTH * HEIGHT
+
+
+def test_hidden_gaussians_go_with_their_moments_and_the_others_stay_in_order(generator):
+    state, _ = a_run(generator)
+    node = state.graph["background"]
+    before = node.gaussians.means.detach().clone()
+    shown = torch.ones(len(before))
+    shown[5::7] = 0.01
+    state.prune_hidden(shown, 0.05)
+    assert torch.equal(node.gaussians.means, before[shown == 1])
+    assert all(
+        len(tensor) == len(node.gaussians)
+        for name, tensor in state.optimizer.state().items()
+        if name.startswith("background/means:exp")
+    )
+
+
+def test_the_limit_is_relative_so_small_pictures_lose_no_more_than_large_ones(generator):
+    state, _ = a_run(generator)
+    count = len(state.graph)
+    state.prune_hidden(torch.full((count,), 1e-3), 0.5)
+    assert len(state.graph) == count
+
+
+def test_a_scene_never_loses_everything(generator):
+    state, _ = a_run(generator)
+    count = len(state.graph)
+    state.prune_hidden(torch.zeros(count), 0.5)
+    assert len(state.graph) == count
+
+
+def test_many_pictures_are_asked_in_part(generator, monkeypatch):
+    state, views = a_run(generator)
+    asked: list[int] = []
+    frame = views.frame
+    monkeypatch.setattr(views, "frame", lambda number: asked.append(number) or frame(number))
+    monkeypatch.setattr("gsrecon.train.census.MOST_PICTURES", 3)
+    shown_pixels(state.graph, views)
+    assert asked == [0, 2, 4]
