@@ -68,7 +68,6 @@ def test_an_object_with_a_box_is_predicted_at_times_without_a_picture(drive, tmp
     still, still_around = moving_psnr(drive, NoDynamics(), tmp_path / "still")
     moving, around = moving_psnr(drive, ActorDynamics(), tmp_path / "moving")
     assert moving > still + 5
-    # Pictures of 32 x 24 pixels after 300 steps: what stands is known to about half a decibel.
     assert around > still_around - 0.1
 
 
