@@ -39,7 +39,7 @@ class ClassicDensity:
     censuses: Rounds = field(default_factory=lambda: Rounds(0.1, 0.4, 3))
     """When all fitted pictures are asked which Gaussians they show."""
     prune_shown_share: float = 0.05
-    """A census removes Gaussians whose weights, summed over all pixels, are below this share of the average."""
+    """A census removes Gaussians that show less than this share of what an average one shows."""
     opacity_resets: Rounds = field(default_factory=lambda: Rounds(0.1, 0.5, 0))
     """When all opacities are pulled down to twice the pruning threshold."""
 

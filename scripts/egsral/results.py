@@ -67,7 +67,7 @@ def _how_to_read(reached: Mapping[str, Reached]) -> str:
     lpips = f"our LPIPS is {LPIPS_NETWORK}'s" if computed else "our LPIPS was not computed (--lpips-weights)"
     return (
         "Means over the held-out pictures, never of the best but always of the last iteration; a table's "
-        f"mean is that over its scenes. {lpips[0].upper()}{lpips[1:]}; the paper's network is not known here. "
+        f"mean is that over its scenes. {lpips[0].upper()}{lpips[1:]}; the paper's network is not known. "
         "'Not known' are numbers of the paper that this script does not have."
     )
 
