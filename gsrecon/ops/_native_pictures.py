@@ -97,24 +97,7 @@ def cube_map(
 
 
 def adam_rows(
-    gradients: Tensor,
-    values: Tensor,
-    first_moments: Tensor,
-    second_moments: Tensor,
-    *,
-    betas: tuple[float, float],
-    rate: float,
-    second_moment_scale: float,
-    epsilon: float,
+    gradients: Tensor, values: Tensor, first_moments: Tensor, second_moments: Tensor, *settings: float
 ) -> None:
-    """One step of Adam in place, on [N, W] float32 and only on rows whose gradient is not zero."""
-    kernels().adam_rows(
-        *arguments(gradients),
-        values,
-        first_moments,
-        second_moments,
-        *betas,
-        rate,
-        second_moment_scale,
-        epsilon,
-    )
+    """One step of Adam in place, on [N, W] float32; `settings` as in `AdamSettings` of `cuda/ops.h`."""
+    kernels().adam_rows(*arguments(gradients), values, first_moments, second_moments, *settings)

@@ -1,6 +1,5 @@
 """Adam over named parameters whose number of rows changes in training."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,12 +8,10 @@ from torch import Tensor
 
 from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.resample import Resample
-from gsrecon.ops.adam import adam_rows
+from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.train.config import Rate
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
-_BETAS = (0.9, 0.999)
-_EPSILON = 1e-15
 
 
 @dataclass
@@ -57,16 +54,8 @@ class Optimizer:
             if gradient is None or rate == 0.0:
                 continue
             slot.step += 1
-            adam_rows(
-                gradient,
-                slot.parameter,
-                slot.exp_avg,
-                slot.exp_avg_sq,
-                betas=_BETAS,
-                rate=rate / (1 - _BETAS[0] ** slot.step),
-                second_moment_scale=1 / math.sqrt(1 - _BETAS[1] ** slot.step),
-                epsilon=_EPSILON,
-            )
+            step = AdamStep(slot.step, rate)
+            adam_rows(step, gradient, slot.parameter, slot.exp_avg, slot.exp_avg_sq)
 
     def rate(self, name: str, progress: float) -> float:
         """A parameter's learning rate at a fraction of the run."""

@@ -1,23 +1,11 @@
-import math
-
 import pytest
 import torch
 
-from gsrecon.ops.adam import adam_rows
-
-BETAS = (0.9, 0.999)
+from gsrecon.ops.adam import AdamStep, adam_rows
 
 
 def take_step(gradient, value, moments, step, rate=1e-2):
-    adam_rows(
-        gradient,
-        value,
-        *moments,
-        betas=BETAS,
-        rate=rate / (1 - BETAS[0] ** step),
-        second_moment_scale=1 / math.sqrt(1 - BETAS[1] ** step),
-        epsilon=1e-15,
-    )
+    adam_rows(AdamStep(step, rate), gradient, value, *moments)
 
 
 @pytest.mark.parametrize("shape", [(1,), (37,), (300, 3), (513, 8, 3), (2000, 4)])
@@ -26,7 +14,7 @@ def test_where_every_row_has_a_gradient_it_is_torchs_adam(shape, dtype, generato
     start = torch.randn(shape, generator=generator, dtype=dtype)
     ours, moments = start.clone(), (torch.zeros_like(start), torch.zeros_like(start))
     theirs = start.clone().requires_grad_()
-    adam = torch.optim.Adam([theirs], lr=1e-2, betas=BETAS, eps=1e-15)
+    adam = torch.optim.Adam([theirs], lr=1e-2, betas=(0.9, 0.999), eps=1e-15)
     for step in range(1, 6):
         gradient = torch.randn(shape, generator=generator, dtype=dtype) * 10.0**-step
         theirs.grad = gradient.clone()
