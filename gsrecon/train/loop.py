@@ -88,7 +88,6 @@ def _run(
         while state.progress < 1 and not stop.requested:
             before = state.progress
             loss = fit_step(state, views, config, watch)
-            _take_census(state, views, config, before)
             for observer in observers:
                 observer.on_step(_progress(state, loss))
             if state.step % config.log_every == 0 or state.progress >= 1:
@@ -160,6 +159,7 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
         rate = state.optimizer.rate(f"{node.id}/means", before)
         state.strategies[node.id].perturb(node.gaussians, rate, state.generator)
     state.change_density(before, state.progress)
+    _take_census(state, views, config, before)
     watch.lap("density")
     state.seconds += time.perf_counter() - started
     return loss.item()
@@ -170,9 +170,7 @@ def _take_census(state: TrainState, views: Views, config: TrainConfig, before: f
     density = config.density
     if not isinstance(density, ClassicDensity) or not density.censuses.due(before, state.progress):
         return
-    started = time.perf_counter()
     state.prune_hidden(shown_pixels(state.graph, views, config.backend), density.prune_shown_share)
-    state.seconds += time.perf_counter() - started
 
 
 def _observe(state: TrainState, info: RasterInfo, view: View) -> None:

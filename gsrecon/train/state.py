@@ -79,13 +79,17 @@ class TrainState:
     def prune_hidden(self, shown_px: Float[Tensor, " N"], least_share: float) -> None:
         """Removes background of which pictures show less than a share of the average; `graph.rows()` order.
 
-        Objects keep theirs: the side that nobody saw is there on purpose. So does what moves in a
-        deformation: it passes through few pictures.
+        The average is that of what is trained: what neighbours lend is seen from afar, or in part. Objects
+        keep theirs: the side that nobody saw is there on purpose. So does what moves in a deformation: it
+        passes through few pictures.
         """
         rows, deformations = self.graph.rows(), self.graph.deformations
-        least_px = least_share * float(shown_px.mean())
+        shown = {node.id: shown_px[rows[node.id]] for node in self.graph.trained_nodes}
+        if not shown:
+            return
+        least_px = least_share * float(torch.cat(list(shown.values())).mean())
         for node in self.graph.trained_nodes:
-            stays = shown_px[rows[node.id]] >= least_px
+            stays = shown[node.id] >= least_px
             if node.id in deformations:
                 stays |= deformations[node.id].dynamic
             kept = stays.nonzero()[:, 0]

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
 from gsrecon.gaussians.density_classic import ClassicDensity
+from gsrecon.scene.render import render_frame
+from gsrecon.scene.static import StaticGroup
 from gsrecon.train.census import shown_pixels
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.initialise import start_scene
@@ -43,23 +46,30 @@ def test_what_hides_behind_a_wall_or_the_camera_shows_nothing(generator):
 
 def test_shown_pixels_of_all_gaussians_sum_to_the_alpha_of_all_pictures(generator):
     state, views = a_run(generator)
-    total = float(shown_pixels(state.graph, views).sum())
-    assert 0 < total <= len(views) * WIDTH * HEIGHT
+    graph = state.graph
+    assert graph.recording is not None
+    alpha = 0.0
+    with torch.no_grad():
+        for number in range(len(views)):
+            alpha += float(render_frame(graph, graph.recording, views.frame(number)).alpha.sum())
+    total = float(shown_pixels(graph, views).sum())
+    assert total == pytest.approx(alpha, rel=1e-3)
+    assert 0 < total < len(views) * WIDTH * HEIGHT
 
 
 def test_hidden_gaussians_go_with_their_moments_and_the_others_stay_in_order(generator):
     state, _ = a_run(generator)
     node = state.graph["background"]
     before = node.gaussians.means.detach().clone()
+    names = ("background/means:exp_avg", "background/means:exp_avg_sq")
+    moments = 1.0 + torch.arange(before.numel(), dtype=torch.float32).reshape(before.shape)
+    state.optimizer.load_state(dict.fromkeys(names, moments))
     shown = torch.ones(len(before))
     shown[5::7] = 0.01
     state.prune_hidden(shown, 0.05)
     assert torch.equal(node.gaussians.means, before[shown == 1])
-    assert all(
-        len(tensor) == len(node.gaussians)
-        for name, tensor in state.optimizer.state().items()
-        if name.startswith("background/means:exp")
-    )
+    for name in names:
+        assert torch.equal(state.optimizer.state()[name], moments[shown == 1])
 
 
 def test_the_limit_is_relative_so_small_pictures_lose_no_more_than_large_ones(generator):
@@ -67,6 +77,19 @@ def test_the_limit_is_relative_so_small_pictures_lose_no_more_than_large_ones(ge
     count = len(state.graph)
     state.prune_hidden(torch.full((count,), 1e-3), 0.5)
     assert len(state.graph) == count
+
+
+def test_what_is_lent_and_frozen_does_not_set_the_limit(generator):
+    state, _ = a_run(generator)
+    own = state.graph["background"]
+    assert isinstance(own, StaticGroup)
+    count = len(own.gaussians)
+    state.graph.add(StaticGroup("background-001", own.gaussians.detached()))
+    state.graph.frozen.add("background-001")
+    shown = torch.cat([torch.ones(count), torch.full((count,), 1000.0)])
+    shown[3] = 0.01
+    state.prune_hidden(shown, 0.5)
+    assert (len(own.gaussians), len(state.graph)) == (count - 1, 2 * count - 1)
 
 
 def test_a_scene_never_loses_everything(generator):

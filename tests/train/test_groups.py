@@ -14,7 +14,9 @@ from gsrecon.errors import CheckpointError, SpecError, TrainingError
 from gsrecon.evaluation.evaluate import evaluate
 from gsrecon.evaluation.export import export_ply
 from gsrecon.evaluation.novel_views import driven_path, render_path
+from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.gaussians.ply import read_ply
+from gsrecon.gaussians.schedule import Rounds
 from gsrecon.scene import sealed
 from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.groups import Groups
@@ -112,6 +114,19 @@ def test_a_group_stores_what_it_owns_and_draws_the_rest_frozen(uninterrupted):
     assert own.appearance is not None
     assert shared.appearance is not None
     assert torch.equal(own.appearance.camera_values, shared.appearance.camera_values)
+
+
+def test_a_group_loses_what_its_pictures_do_not_show(drive, tmp_path):
+    """Nothing but a census adds or removes Gaussians here."""
+    counts = []
+    for share in (0.0, 0.5):
+        density = ClassicDensity(cap=600, rounds=Rounds(count=0), prune_shown_share=share)
+        config = replace(GROUPED, steps=30, density=density)
+        result = train_groups(drive, SPEC, config, tmp_path / f"{share}")
+        store = GroupStore(result.scene_dir)
+        counts.append([len(store.own(group).trained_nodes[0].gaussians) for group in range(3)])
+    for everything, shown in zip(*counts, strict=True):
+        assert 0 < shown < everything
 
 
 def test_training_a_group_changes_nothing_that_others_own(drive, tmp_path):
