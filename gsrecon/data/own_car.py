@@ -101,7 +101,8 @@ def with_own_car(log: DrivingLog, settings: OwnCarSettings | None = None) -> Dri
             continue
         mask = find_own_car(log, name, settings)
         if mask is not None and mask.any():
-            found[name] = mask
+            lens = log.cameras[name].recorded_lens
+            found[name] = mask if lens is None else lens.distort_ids(mask)  # frames hold masks as recorded
     frames = tuple(
         replace(frame, masks={**frame.masks, "ego": found[frame.camera]}) if frame.camera in found else frame
         for frame in log.frames

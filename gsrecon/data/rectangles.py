@@ -2,7 +2,7 @@
 
 A TOML file with one `[[picture]]` table for each marked picture:
 
-    size = [1242, 375]            # of the pictures in which the rectangles were drawn, width and height
+    size = [1242, 375]            # of the stored pictures in which the rectangles were drawn, not undistorted
     [[picture]]
     camera = "image_02"
     index = 6

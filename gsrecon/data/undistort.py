@@ -28,6 +28,17 @@ class RadialTangentialLens:
     K_undistorted: Float64[np.ndarray, "3 3"]
     """Of the undistorted pictures, pixel centres at +0.5."""
 
+    @classmethod
+    def widest(
+        cls,
+        K: Float64[np.ndarray, "3 3"],
+        coefficients: tuple[float, float, float, float, float],
+        width: int,
+        height: int,
+    ) -> "RadialTangentialLens":
+        """The lens undistorted to the `widest_pinhole`; raises what that raises."""
+        return cls(K, coefficients, width, height, widest_pinhole(K, coefficients, width, height))
+
     def undistort(self, picture: UInt8[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
         """A recorded picture undistorted, between pixels linearly; black where nothing was recorded."""
         size = np.array([self.width, self.height])
@@ -45,6 +56,20 @@ class RadialTangentialLens:
         column, row = np.floor(self._sources).astype(np.int64).transpose(2, 0, 1)
         nearest = ids[row.clip(0, self.height - 1), column.clip(0, self.width - 1)]
         return np.where(self.seen, nearest, 0).astype(ids.dtype)
+
+    def distort_ids(
+        self, ids: Int32[np.ndarray, "H W"] | Bool[np.ndarray, "H W"]
+    ) -> Int32[np.ndarray, "H W"] | Bool[np.ndarray, "H W"]:
+        """A mask or id picture as it would be recorded: `undistort_ids` gives it back.
+
+        Each undistorted pixel marks the recorded one it comes from, and the largest id wins there, so that
+        masks lose nothing; recorded pixels that no undistorted one comes from stay 0.
+        """
+        column, row = np.floor(self._sources).astype(np.int64).transpose(2, 0, 1)
+        places = (row.clip(0, self.height - 1), column.clip(0, self.width - 1))
+        recorded = np.zeros_like(ids)
+        np.maximum.at(recorded, places, np.where(self.seen, ids, 0).astype(ids.dtype))
+        return recorded
 
     @cached_property
     def seen(self) -> Bool[np.ndarray, "H W"]:

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gsrecon.data import own_car
 from gsrecon.data.kitti import read_kitti_odometry, read_kitti_raw
 from gsrecon.data.nuscenes import read_nuscenes
 from gsrecon.data.own_car import OwnCarSettings, find_own_car, with_own_car
 from gsrecon.data.own_car_outline import best_outline
 from gsrecon.data.toy import ToyConfig, make_toy
+from gsrecon.data.undistort import RadialTangentialLens
 
 WIDTH, HEIGHT = 240, 136
 Y, X = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -105,6 +107,20 @@ def test_masks_are_added_where_there_are_none(street):
     assert overlap(masked.mask(front, "ego"), BONNET) >= 0.9
     assert np.array_equal(masked.mask(left, "ego"), given)
     assert not masked.valid(front)[BONNET].all()
+
+
+def test_the_mask_of_a_bent_lens_is_where_it_was_found(street, monkeypatch):
+    """It is found in undistorted pictures; the log undistorts the masks that its frames hold."""
+    monkeypatch.setattr(own_car, "find_own_car", lambda *_: BONNET)
+    camera = street.cameras["front"]
+    coefficients = (-0.28, 0.07, 0.001, -0.0006, 0.0)
+    lens = RadialTangentialLens.widest(camera.K, coefficients, WIDTH, HEIGHT)
+    bent = replace(camera, K=lens.K_undistorted, recorded_lens=lens)
+    log = replace(street.select(["front"]), cameras={"front": bent})
+    masked = with_own_car(log)
+    found = masked.mask(masked.frames[0], "ego")
+    assert found[BONNET].all()
+    assert (found != BONNET).mean() < 0.005
 
 
 def test_an_outline_follows_evidence_and_snaps_to_an_edge():

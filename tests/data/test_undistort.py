@@ -24,8 +24,9 @@ LENSES = {
 
 
 def lens(name, K_undistorted=None):
-    new_K = widest_pinhole(K, LENSES[name], WIDTH, HEIGHT) if K_undistorted is None else K_undistorted
-    return RadialTangentialLens(K, LENSES[name], WIDTH, HEIGHT, new_K)
+    if K_undistorted is None:
+        return RadialTangentialLens.widest(K, LENSES[name], WIDTH, HEIGHT)
+    return RadialTangentialLens(K, LENSES[name], WIDTH, HEIGHT, K_undistorted)
 
 
 def smooth_picture():
@@ -84,6 +85,29 @@ def test_a_lens_without_distortion_changes_nothing():
     assert np.array_equal(same.undistort(smooth_picture()), smooth_picture())
     ids = np.arange(WIDTH * HEIGHT, dtype=np.int32).reshape(HEIGHT, WIDTH)
     assert np.array_equal(same.undistort_ids(ids), ids)
+
+
+@pytest.mark.parametrize("name", list(LENSES))
+def test_a_mask_bent_as_it_would_be_recorded_comes_back(name):
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    mask = y > 45 + 6 * ((x - WIDTH / 2) / (WIDTH / 2)) ** 2
+    recorded = lens(name).distort_ids(mask)
+    assert recorded.dtype == bool
+    again = lens(name).undistort_ids(recorded.astype(np.int32))
+    assert again[mask].all()
+    changed = again != mask
+    # Recorded pixels between both sides of the outline count as inside: at most its next row.
+    assert not changed[:-1][~mask[1:]].any()
+    assert changed.mean() < 0.005
+
+
+def test_ids_of_places_nobody_recorded_are_not_kept():
+    wide = K.copy()
+    wide[0, 0], wide[1, 1] = 40.0, 40.0
+    made = lens("barrel", wide)
+    ids = np.where(made.seen, 0, 9).astype(np.int32)
+    assert ids.any()
+    assert not made.distort_ids(ids).any()
 
 
 def test_a_straight_line_in_the_world_is_straight_again():
