@@ -340,7 +340,7 @@ class DrivingLog:
     ) -> np.ndarray:
         """The caller's own copy; pixels already in memory are not kept a second time."""
         if isinstance(source, Path):
-            return self.pictures.get((kind, source, camera.width, camera.height), load)
+            return self.pictures.get((kind, source, camera.name, camera.width, camera.height), load)
         return load().copy()
 
     def _recorded_size(self, camera: str) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from PIL import Image
 from gsrecon.data.log import Camera, LidarSweep
 from gsrecon.data.pictures import PictureCache, decode_ids, decode_rgb, resize_by_area
 from gsrecon.data.projection import project, unproject
+from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
 
 
@@ -102,6 +103,23 @@ def test_cache_never_holds_more_than_its_limit():
     assert decoded == [1, 2, 3, 2]
     cache.get("large", lambda: np.zeros(1000, np.uint8))
     assert cache.size_bytes <= 250
+
+
+def test_cameras_of_different_lenses_may_share_a_mask_file(log, tmp_path):
+    ids = np.zeros((8, 12), np.uint8)
+    ids[:, 9:] = 1
+    Image.fromarray(ids).save(tmp_path / "shared.png")
+    K = log.cameras["right"].K
+    lens = RadialTangentialLens(K, (0.4, 0.0, 0.0, 0.0, 0.0), 12, 8, K)
+    shared = replace(
+        log,
+        cameras={**log.cameras, "right": replace(log.cameras["right"], recorded_lens=lens)},
+        frames=tuple(replace(frame, masks={"moving": tmp_path / "shared.png"}) for frame in log.frames),
+    )
+    expected = {"left": ids != 0, "right": lens.undistort_ids(ids.astype(np.int32)) != 0}
+    assert not np.array_equal(expected["left"], expected["right"])
+    for frame in shared.frames:
+        assert np.array_equal(shared.mask(frame, "moving"), expected[frame.camera])
 
 
 def test_gray_16_bit_and_palette_pictures_become_rgb(tmp_path):
