@@ -13,7 +13,7 @@ from gsrecon.data.folder_values import Value
 from gsrecon.data.folder_writing import write_folder as write_folder
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, Lane, LidarSweep, Track
 from gsrecon.data.trajectory import poses_at
-from gsrecon.data.undistort import RadialTangentialLens, widest_pinhole
+from gsrecon.data.undistort import RadialTangentialLens
 
 _OPTIONAL = ("name", "licence", "convention", "ego", "lidar", "tracks", "lanes", "source_from_world")
 _MODELS = ("pinhole", "fisheye", "radial-tangential")
@@ -66,7 +66,7 @@ def _camera(name: str, entry: Value, first_pixel_centre: float) -> Camera:
     members = entry.members(
         ("width", "height", "K"), ("model", "distortion", "K_undistorted", "ego_from_cam")
     )
-    K = _intrinsics(members["K"], first_pixel_centre)
+    K = members["K"].intrinsics(first_pixel_centre)
     camera = Camera(
         name=name,
         K=K,
@@ -90,15 +90,6 @@ def _camera(name: str, entry: Value, first_pixel_centre: float) -> Camera:
     return replace(camera, model=model, distortion=(k1, k2, k3, k4))
 
 
-def _intrinsics(entry: Value, first_pixel_centre: float) -> Float64[np.ndarray, "3 3"]:
-    """K with pixel centres at +0.5."""
-    K = entry.numbers(3, 3)
-    if not (K[0, 0] > 0 and K[1, 1] > 0 and K[0, 1] == K[1, 0] == 0 and (K[2] == [0, 0, 1]).all()):
-        raise entry.error("[[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0")
-    K[:2, 2] += 0.5 - first_pixel_centre
-    return K
-
-
 def _lens(
     entry: Value, members: dict[str, Value], recorded: Camera, first_pixel_centre: float
 ) -> RadialTangentialLens:
@@ -112,14 +103,13 @@ def _lens(
     coefficients = (k1, k2, p1, p2, k3)
     size = (recorded.width, recorded.height)
     try:
-        widest = widest_pinhole(recorded.K, coefficients, *size)
+        lens = RadialTangentialLens.widest(recorded.K, coefficients, *size)
     except ValueError:
         raise members["distortion"].error(
             "k1, k2, p1, p2 (and k3) of a lens whose middle is near a pinhole"
         ) from None
     chosen = members.get("K_undistorted")
-    K = widest if chosen is None else _intrinsics(chosen, first_pixel_centre)
-    return RadialTangentialLens(recorded.K, coefficients, *size, K_undistorted=K)
+    return lens if chosen is None else replace(lens, K_undistorted=chosen.intrinsics(first_pixel_centre))
 
 
 _Trajectory = tuple[Int64[np.ndarray, " T"], Float64[np.ndarray, "T 4 4"]]

@@ -113,6 +113,14 @@ class Value:
             raise self.error("a rigid 4 x 4 motion (rotation without scale or mirroring, last row 0 0 0 1)")
         return motion
 
+    def intrinsics(self, first_pixel_centre: float) -> Float64[np.ndarray, "3 3"]:
+        """K with pixel centres at +0.5, of a K that counts the first one's centre as given."""
+        K = self.numbers(3, 3)
+        if not (K[0, 0] > 0 and K[1, 1] > 0 and K[0, 1] == K[1, 0] == 0 and (K[2] == [0, 0, 1]).all()):
+            raise self.error("[[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0")
+        K[:2, 2] += 0.5 - first_pixel_centre
+        return K
+
     def path(self) -> Path:
         """A file that exists, relative to the drive's folder."""
         path = self.file.parent / self.text()

@@ -16,7 +16,7 @@ from gsrecon.data.images_world import choose_ego_camera, find_axes
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.sparse_points import SparsePoints
 from gsrecon.data.trajectory import poses_at
-from gsrecon.data.undistort import RadialTangentialLens, widest_pinhole
+from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
 
 _log = logging.getLogger(__name__)
@@ -198,14 +198,13 @@ def _camera(
         return Camera(name, lens.K, *size, ego_from_cam, model, lens.distortion)
     coefficients = (*lens.distortion, 0.0)
     try:
-        pinhole = widest_pinhole(lens.K, coefficients, *size)
+        recorded = RadialTangentialLens.widest(lens.K, coefficients, *size)
     except ValueError as error:
         raise DatasetError(
             f"{where}: the lens found for {name} describes no camera ({error}); set its lens in images.toml, "
             "best with K"
         ) from error
-    recorded = RadialTangentialLens(lens.K, coefficients, *size, pinhole)
-    return Camera(name, pinhole, *size, ego_from_cam, recorded_lens=recorded)
+    return Camera(name, recorded.K_undistorted, *size, ego_from_cam, recorded_lens=recorded)
 
 
 def _mounting(

@@ -154,15 +154,12 @@ def _camera(entry: Value, first_centre: float | None) -> KnownCamera:
         if "distortion" in members:
             raise members["distortion"].error("no distortion without K")
         return KnownCamera(lens)
-    K = members["K"].numbers(3, 3)
-    if not (K[0, 0] > 0 and K[1, 1] > 0 and K[0, 1] == K[1, 0] == 0 and (K[2] == [0, 0, 1]).all()):
-        raise members["K"].error("[[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0")
     if first_centre is None:
         raise DatasetError(
             f"{entry.file}: the key pixel_centers is missing; add pixel_centers = 0 where your K counts the "
             "first pixel's centre as 0 (OpenCV, KITTI, nuScenes), or 0.5 (COLMAP)"
         )
-    K[:2, 2] += 0.5 - first_centre
+    K = members["K"].intrinsics(first_centre)
     lens = "pinhole" if lens == "auto" else lens
     count = DISTORTIONS[lens]
     given = members["distortion"].numbers(-1) if "distortion" in members else np.zeros(0)

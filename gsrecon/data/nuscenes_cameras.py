@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gsrecon.data.log import Camera
 from gsrecon.data.nuscenes_tables import Reading, SceneTables
-from gsrecon.data.undistort import RadialTangentialLens, widest_pinhole
+from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
 
 _CAMERA_ORDER = (
@@ -66,11 +66,10 @@ def _undistorted(camera: Camera, distortion: tuple[float, ...], tables: SceneTab
     try:
         if any(others):
             raise ValueError("more than k1, k2, p1, p2, k3 are given")
-        K = widest_pinhole(camera.K, coefficients, camera.width, camera.height)
+        lens = RadialTangentialLens.widest(camera.K, coefficients, camera.width, camera.height)
     except ValueError as error:
         raise DatasetError(
             f"{tables.root}: {tables.name} gives {camera.name} a camera_distortion that is no radial-"
             f"tangential lens ({error}); undistort its pictures and remove the column"
         ) from error
-    lens = RadialTangentialLens(camera.K, coefficients, camera.width, camera.height, K_undistorted=K)
-    return replace(camera, K=K, recorded_lens=lens)
+    return replace(camera, K=lens.K_undistorted, recorded_lens=lens)
