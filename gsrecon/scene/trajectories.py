@@ -1,5 +1,6 @@
 """Where many objects are at any time: keyed poses, interpolated on SE(3), and corrections of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,10 +16,10 @@ _NOWHERE_M = 1e7
 class Trajectories:
     """World_from_actor(t) = keys(t) exp(correction(t)) of K objects, packed one after the other.
 
-    Keys are interpolated with the rotation on the shortest arc and the translation on the line; beyond the
-    ends the last motion goes on. Corrections are tangent vectors in the object's axes, piecewise linear
-    between knots that lie wider apart than the keys, so that a time without a picture takes those of its
-    neighbours.
+    Keys are interpolated with the rotation on the shortest arc and the translation on the line. Beyond the
+    ends the last motion goes on; an object whose span has no end stays. Corrections are tangent vectors in
+    the object's axes, piecewise linear between knots that lie wider apart than the keys, so that a time
+    without a picture takes those of its neighbours.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Trajectories:
         Args:
             times_s: Key times of each object, strictly ascending [s].
             world_from_actor: Poses at them.
-            spans_s: From when to when each object is there [s].
+            spans_s: From when to when each object is there [s]; at an infinite end it stays where it is.
             knot_interval_s: Corrections have knots about this far apart [s].
 
         Raises:
@@ -69,10 +70,11 @@ class Trajectories:
                     f"object {number}"
                 )
         knots = [_knots(times, knot_interval_s) for times in times_s]
+        keys = [_held(*keys) for keys in zip(times_s, world_from_actor, spans_s, strict=True)]
         return Trajectories(
-            key_counts=torch.tensor([len(times) for times in times_s]),
-            key_times_s=torch.cat([times.double() for times in times_s]),
-            key_poses=torch.cat([poses.double() for poses in world_from_actor]),
+            key_counts=torch.tensor([len(times) for times, _ in keys]),
+            key_times_s=torch.cat([times.double() for times, _ in keys]),
+            key_poses=torch.cat([poses.double() for _, poses in keys]),
             knot_counts=torch.tensor([len(times) for times in knots]),
             knot_times_s=torch.cat(knots),
             spans_s=torch.tensor(spans_s, dtype=torch.float64).reshape(-1, 2),
@@ -143,6 +145,19 @@ class Trajectories:
         values = torch.cat([self.translations, self.rotations], dim=1)
         correction = torch.lerp(values[before].double(), values[after].double(), share[:, None])
         return keyed @ se3_exp(correction)
+
+
+def _held(
+    times_s: Float64[Tensor, " T"], poses: Float64[Tensor, "T 4 4"], span_s: tuple[float, float]
+) -> tuple[Float64[Tensor, " H"], Float64[Tensor, "H 4 4"]]:
+    """The keys, an end repeated a second farther out where the span is infinite.
+
+    Annotations jitter: the motion between its last keys would carry a parked car off.
+    """
+    start, stop = (math.isinf(end) for end in span_s)
+    times = [times_s[:1] - 1.0] * start + [times_s] + [times_s[-1:] + 1.0] * stop
+    held = [poses[:1]] * start + [poses] + [poses[-1:]] * stop
+    return torch.cat(times), torch.cat(held)
 
 
 def _knots(times_s: Float64[Tensor, " T"], interval_s: float) -> Float64[Tensor, " R"]:

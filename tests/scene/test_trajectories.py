@@ -33,6 +33,17 @@ def test_beyond_the_ends_the_last_motion_goes_on():
     torch.testing.assert_close(two().at(torch.tensor([3.5]))[0, 0], pose(5.0, 0.625 * math.pi))
 
 
+def test_at_an_infinite_end_of_its_span_an_object_stays_where_its_end_key_is():
+    times = torch.tensor([1.0, 2.0, 2.1], dtype=torch.float64)
+    poses = torch.stack([pose(0.0), pose(0.1, 0.1), pose(0.3, -0.1)])
+    forever = Trajectories.start([times], [poses], [(-math.inf, math.inf)], knot_interval_s=0.5)
+    for time_s, key in ((-9.0, 0), (0.5, 0), (1.0, 0), (2.0, 1), (2.1, 2), (2.6, 2), (9.0, 2)):
+        at = forever.at(torch.tensor([time_s]))[0, 0]
+        torch.testing.assert_close(at, poses[key], atol=1e-6, rtol=0)
+    ended = Trajectories.start([times], [poses], [(0.5, 2.5)], knot_interval_s=0.5)
+    assert torch.equal(forever.knot_times_s, ended.knot_times_s)
+
+
 def test_an_object_seen_once_stays_where_it_was_seen():
     torch.testing.assert_close(two().at(torch.tensor([2.05]))[0, 1], pose(7.0))
 

@@ -141,12 +141,15 @@ def test_an_object_that_no_lidar_beam_met_starts_as_a_shell(drive, generator):
     assert float(actors.gaussians.means.detach().abs().amax(dim=0)[0]) == pytest.approx(SIZE[0] / 2, rel=0.1)
 
 
-def test_parked_objects_are_there_all_the_time(drive, generator):
+def test_parked_objects_are_there_all_the_time_and_stay_where_they_were_seen(drive, generator):
     pose = np.tile(np.eye(4), (2, 1, 1))
-    pose[:, :3, 3] = [9.0, 2.5, 0.7]
+    # Annotations jitter: 0.2 m in 0.1 s would be 17 m after the 8.6 s that follow.
+    pose[:, :3, 3] = [[9.0, 2.5, 0.7], [9.2, 2.4, 0.7]]
     parked = Track("parked", "car", SIZE, np.array([300_000, 400_000]), pose)
     actors = started(replace(drive, tracks=(*drive.tracks, parked)), ActorDynamics(), generator)["actors"]
-    assert actors.trajectories.present(torch.tensor([0.0, 9.0]))[:, 1].tolist() == [True, True]
+    times = torch.tensor([0.0, 9.0])
+    assert actors.trajectories.present(times)[:, 1].tolist() == [True, True]
+    torch.testing.assert_close(actors.trajectories.at(times)[:, 1], torch.from_numpy(pose))
 
 
 def test_a_box_that_jumps_is_told_and_goes_on(drive, caplog):
