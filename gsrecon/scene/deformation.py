@@ -320,13 +320,15 @@ class Deformation:
         return logits.sigmoid()
 
     def _opacity_residual(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:
-        """What the OEM adds to the log-odds; it is free of time, and outside of training computed once."""
-        if self.generator is not None or torch.is_grad_enabled():
+        """What the OEM adds to the log-odds; it is free of time, and where nothing learns computed once."""
+        learns = torch.is_grad_enabled() and any(t.requires_grad for t in self.networks.values())
+        if self.generator is not None or learns:
             return self._enhanced(gaussians, rows)
         if self._baked is None or self._baked[0] is not gaussians:
-            dynamic = self.dynamic.nonzero()[:, 0]
-            baked = torch.zeros_like(gaussians.logit_opacities)
-            self._baked = gaussians, baked.index_copy(0, dynamic, self._enhanced(gaussians, dynamic))
+            with torch.no_grad():
+                dynamic = self.dynamic.nonzero()[:, 0]
+                baked = torch.zeros_like(gaussians.logit_opacities)
+                self._baked = gaussians, baked.index_copy(0, dynamic, self._enhanced(gaussians, dynamic))
         return self._baked[1][rows]
 
     def _enhanced(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:

@@ -238,12 +238,24 @@ def test_evidence_tells_the_networks_what_was_there_and_where_it_went(generator)
     assert error.item() == pytest.approx(0.5 * 1 + 0.5 * 0.2 * 5, abs=0.05)
 
 
+def count_enhanced(monkeypatch) -> list:
+    """One entry for every time the OEM runs."""
+    calls, real = [], Deformation._enhanced
+    monkeypatch.setattr(Deformation, "_enhanced", lambda *a: calls.append(a) or real(*a))
+    return calls
+
+
+def require_grad(deformation: Deformation, wanted: bool) -> None:
+    for weights in deformation.networks.values():
+        weights.requires_grad_(wanted)
+
+
 def test_outside_of_training_the_oem_runs_once_and_gives_the_same(generator, monkeypatch):
     field = some_field(20, generator)
     stir(field.deformation, generator)
-    fresh = field.splats_at(T).opacities
-    calls, real = [], Deformation._enhanced
-    monkeypatch.setattr(Deformation, "_enhanced", lambda *a: calls.append(a) or real(*a))
+    require_grad(field.deformation, True)
+    fresh = field.splats_at(T).opacities.detach()
+    calls = count_enhanced(monkeypatch)
     with torch.no_grad():
         first, again = field.splats_at(T).opacities, field.splats_at(T).opacities
     assert len(calls) == 1
@@ -252,6 +264,21 @@ def test_outside_of_training_the_oem_runs_once_and_gives_the_same(generator, mon
     field.gaussians = some_gaussians(20, generator)
     with torch.no_grad():
         assert not torch.equal(field.splats_at(T).opacities, first)
+    assert len(calls) == 2
+
+
+def test_the_oem_of_a_frozen_field_runs_once_while_others_are_trained(generator, monkeypatch):
+    field = some_field(20, generator)
+    stir(field.deformation, generator)
+    calls = count_enhanced(monkeypatch)
+    first, again = field.splats_at(T).opacities, field.splats_at(T).opacities
+    assert (len(calls), first.requires_grad) == (1, False)
+    assert torch.equal(first, again)
+    require_grad(field.deformation, True)
+    field.splats_at(T).opacities.sum().backward()
+    gradient = field.deformation.networks["oem.head.bias"].grad
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
     assert len(calls) == 2
 
 
