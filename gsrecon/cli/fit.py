@@ -36,9 +36,3 @@ def fit(
     if not result.finished:
         raise KeyboardInterrupt(f"step {result.steps} is saved in {folder}; {go_on}")
     return Run.at(folder)
-
-
-def scene_folder(run: Path) -> Path:
-    """Where a run keeps its scene: the latest checkpoint's, or the folder of its groups."""
-    groups = run / "groups"
-    return groups if groups.is_dir() else run / "checkpoints" / "latest" / "scene"

@@ -12,7 +12,7 @@ from gsrecon.errors import CheckpointError
 
 @dataclass(frozen=True)
 class Run:
-    """A folder that `gsrecon train` wrote."""
+    """A folder that `gsrecon train` writes."""
 
     folder: Path
 
@@ -47,7 +47,16 @@ class Run:
     def drive(self, other: str | None = None) -> tuple[DrivingLog, SceneSpec]:
         """The drive that was reconstructed, from another place if that is named."""
         spec = self.spec()
-        return open_drive(spec if other is None else replace(spec, drive=find_spec(other).drive))
+        if other is None:
+            return open_drive(spec)
+        moved = find_spec(other)
+        return open_drive(replace(spec, drive=moved.drive, scene=moved.scene or spec.scene))
+
+    @property
+    def scene_folder(self) -> Path:
+        """Where the scene is kept: the latest checkpoint's, or the folder of its groups."""
+        groups = self.folder / "groups"
+        return groups if groups.is_dir() else self.folder / "checkpoints" / "latest" / "scene"
 
     def json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; empty where there is none or it is damaged."""

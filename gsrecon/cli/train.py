@@ -14,13 +14,16 @@ Examples:
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from gsrecon.cli.options import Drive, OptionalCount, OptionalNumber, OptionalPath
 from gsrecon.cli.usage import UsageError
 from gsrecon.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from gsrecon.cli.runs import Run
 
 
 @dataclass(frozen=True)
@@ -46,25 +49,24 @@ class Train:
 
     def run(self) -> int:
         """Trains, evaluates, and tells where things are."""
-        from gsrecon.cli.fit import fit, scene_folder
+        from gsrecon.cli.fit import fit
         from gsrecon.cli.preflight import tell_findings
         from gsrecon.cli.runs import with_whole_path
         from gsrecon.data.spec import open_drive
         from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
         from gsrecon.train.run_folder import RunFolder, read_config
 
-        self._config()  # wrong options are told before a drive is opened
+        config = self._config()  # wrong options are told before a drive is opened
         log, spec = open_drive(self.drive, self.data)
         spec = with_whole_path(spec)
         folder = self.out or Path("runs") / spec.name
-        config = self._config()
         begun = self.resume or (self.group is not None and RunFolder(folder).begun)
         if begun and config == TrainConfig():
             config = read_config(folder)  # nothing was said on the command line: as it was begun
         tell_findings(log, isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics))
         run = fit(log, spec, config, folder, self.resume, self.group)
         if self.group is not None:
-            return _told_of_group(folder, self.group)
+            return _told_of_group(run, self.group)
 
         from gsrecon.cli.console import console
         from gsrecon.cli.judge import judge
@@ -77,7 +79,7 @@ class Train:
         )
         judge(run, log, judging)
         out = console()
-        out.print(f"scene:   {scene_folder(run.folder)}")
+        out.print(f"scene:   {run.scene_folder}")
         out.print("next:")
         out.print(f"  gsrecon render {run.folder} --shift-left 1.5   new views beside the recorded way")
         out.print(f"  gsrecon export {run.folder}                    a PLY for splat viewers")
@@ -99,12 +101,11 @@ class Train:
         return replace(self.config, groups=groups)
 
 
-def _told_of_group(folder: Path, group: int) -> int:
+def _told_of_group(run: "Run", group: int) -> int:
     from gsrecon.cli.console import console
-    from gsrecon.cli.fit import scene_folder
 
     out = console()
-    out.print(f"group {group} is trained in {scene_folder(folder)}")
+    out.print(f"group {group} is trained in {run.scene_folder}")
     out.print("when all groups are: `gsrecon evaluate`, `render` and `export` work on the run")
     out.print("groups that were trained elsewhere: `gsrecon merge` brings them together")
     return 0

@@ -1,6 +1,7 @@
 """The commands, run in this process on a tiny drive."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gsrecon.cli import runs
 from gsrecon.cli.demo import free_folder
 from gsrecon.cli.main import COMMANDS
 from gsrecon.cli.main import run as run_command
+from gsrecon.data.folder import read_folder
 from gsrecon.gaussians.ply import read_ply
 from gsrecon.scene.bundle import load_scene
 
@@ -71,6 +74,23 @@ def test_evaluate_finds_a_drive_that_was_moved(run: Path, drive: Path, tmp_path:
     spec.write_text(spec.read_text().replace(str(drive), str(tmp_path / "gone")))
     assert run_command(["evaluate", str(run)]) == 1
     assert run_command(["evaluate", str(run), "--drive", f"folder:{drive}"]) == 0
+
+
+def test_a_run_of_a_scene_that_was_moved_is_told_which_scene(
+    run: Path, drive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = read_folder(drive)
+    monkeypatch.setattr(runs, "open_drive", lambda spec: (log, spec))
+    text = '"nuscenes:old"\nscene = "scene-0061"'
+    spec = run / "scene.toml"
+    spec.write_text(re.sub('"folder:.*"', text, spec.read_text()))
+    others = ("nuscenes:new#scene-0103", "nuscenes:new")
+    opened = [runs.Run.at(run).drive(other)[1] for other in others]
+    assert [(spec.drive, spec.scene) for spec in opened] == [
+        ("nuscenes:new", "scene-0103"),
+        ("nuscenes:new", "scene-0061"),
+    ]
+    assert all(spec.mask_moving for spec in opened)
 
 
 def test_render_follows_the_recorded_way_by_default(run: Path) -> None:
