@@ -58,6 +58,51 @@ def test_a_finished_scene_is_not_trained_again(tmp_path, capsys):
     assert reproduce.main([*words, "--steps", "8"]) == 1
 
 
+def test_a_result_stands_for_the_data_it_was_reached_on_alone(tmp_path, monkeypatch):
+    """Toy results are never taken for real ones, nor those of one folder for another's."""
+    trained = []
+
+    def gsrecon(words):
+        trained.append(words[words.index("--data") + 1])
+        return ""
+
+    def toy_kitti(folder):
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(reproduce, "_gsrecon", gsrecon)
+    monkeypatch.setattr(reproduce, "toy_kitti", toy_kitti)
+    monkeypatch.setattr(Reached, "in_run", staticmethod(lambda folder: ONE))
+    (tmp_path / "out" / "kitti-city").mkdir(parents=True)
+    words = ["--only", "kitti-city", "--out", str(tmp_path / "out")]
+    toy_words = [*words, "--toy", str(tmp_path / "toy")]
+    assert reproduce.main(toy_words) == 0
+    assert "on the toy drive" in (tmp_path / "out" / "tables.md").read_text()
+    assert reproduce.main(toy_words) == 0
+    assert reproduce.main(words) == 1  # a toy result is none
+    assert trained == [str(tmp_path / "toy" / "kitti")]
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    for place in (one, one, other):
+        assert reproduce.main([*words, "--kitti", place]) == 0
+    assert trained[1:] == [one, other]
+    assert "toy" not in (tmp_path / "out" / "tables.md").read_text()
+    assert reproduce.main(words) == 0  # it is there, wherever its data were
+
+
+def test_a_wider_run_does_not_take_the_toy_scenes_of_a_narrow_one(tmp_path, monkeypatch):
+    written = []
+
+    def toy_nuscenes(specs, folder):
+        written.append((tuple(specs), folder))
+        folder.mkdir(parents=True)
+
+    monkeypatch.setattr(reproduce, "toy_nuscenes", toy_nuscenes)
+    one, two = ["nuscenes-s-0164"], ["nuscenes-s-0164", "nuscenes-d-0103"]
+    assert reproduce._toy(one, tmp_path) == (tmp_path / "nuscenes-0164", tmp_path / "kitti")
+    assert reproduce._toy(two, tmp_path)[0] == reproduce._toy(two[::-1], tmp_path)[0]
+    assert [set(specs) for specs, _ in written] == [set(one), set(two)]
+    assert len({folder for _, folder in written}) == 2
+
+
 def test_the_root_of_kitti_raw_names_the_drive_too(tmp_path):
     drive = tmp_path / toy.KITTI_DRIVE
     drive.mkdir(parents=True)
@@ -101,7 +146,7 @@ def test_the_whole_way_on_the_toy_drive(tmp_path, capfd):
     assert results["nuscenes-s-0164"]["pictures"] == 60
     assert results["kitti-city"]["pictures"] == 2
     assert all(result["iterations"] == 20 and result["psnr"] > 10 for result in results.values())
-    log, spec = open_drive("nuscenes-s-0164", tmp_path / "toy" / "nuscenes")
+    log, spec = open_drive("nuscenes-s-0164", tmp_path / "toy" / "nuscenes-0103-0164")
     listed = [frame for name in log.cameras for frame in log.frames if frame.camera == name]
     held_out = {id(frame) for frame in spec.test_frames(log)}
     assert [number for number, frame in enumerate(listed) if id(frame) in held_out] == [*range(0, 240, 4)]
