@@ -209,9 +209,9 @@ def parse_spec(table: Mapping[str, Any], name: str, where: str) -> SceneSpec:
                 f"{where}: scene: drive already names {scene}, got {values['scene']!r}; name the scene once"
             )
         values |= {"drive": drive, "scene": scene}
-    for name in ("cameras", "image_crop"):
-        if name in values:
-            values[name] = tuple(values[name])
+    for key in ("cameras", "image_crop"):
+        if key in values:
+            values[key] = tuple(values[key])
     if "image_scale" in values:
         values["image_scale"] = float(values["image_scale"])
     spec = SceneSpec(**values)
