@@ -14,6 +14,9 @@ from gsrecon.evaluation.report import RunFacts, read_history, write_report
 from gsrecon.evaluation.scores import Evaluation, Summary, write_metrics
 from gsrecon.scene.groups_scene import open_scene
 
+_COLUMNS = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "moving dB", "static dB", "depth m")
+_UNKNOWN = "-"
+
 
 def judge(run: Run, log: DrivingLog, config: EvaluateConfig) -> Evaluation:
     """Scores the held-out pictures of a run and writes what was found into its folder."""
@@ -68,14 +71,16 @@ def _last(history: list[dict], key: str) -> float | int | None:
 
 def _tell(run: Run, evaluation: Evaluation) -> None:
     out = console()
-    names = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "moving dB", "static dB", "depth m")
+    rows = {name: _cells(summary) for name, summary in evaluation.cameras.items()}
+    if len(rows) > 1:
+        rows["all"] = _cells(evaluation.summary)
+    # What nobody has would push what everybody has off a narrow terminal.
+    known = [i for i in range(len(_COLUMNS)) if any(cells[i] != _UNKNOWN for cells in rows.values())]
     table = Table(Column("camera", no_wrap=True), box=SIMPLE_HEAD, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, summary in evaluation.cameras.items():
-        table.add_row(name, *_cells(summary))
-    if len(evaluation.cameras) > 1:
-        table.add_row("all", *_cells(evaluation.summary), style="bold")
+    for i in known:
+        table.add_column(_COLUMNS[i], justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *(cells[i] for i in known), style="bold" if name == "all" else None)
     if evaluation.pictures:
         out.print(table, soft_wrap=False)
         if evaluation.summary.lpips is None:
@@ -88,7 +93,7 @@ def _tell(run: Run, evaluation: Evaluation) -> None:
 
 def _cells(s: Summary) -> list[str]:
     def shown(value: float | None, digits: int) -> str:
-        return "-" if value is None else f"{value:.{digits}f}"
+        return _UNKNOWN if value is None else f"{value:.{digits}f}"
 
     return [
         str(s.pictures),
