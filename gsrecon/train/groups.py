@@ -29,15 +29,14 @@ from gsrecon.train.checkpoint import (
     save_checkpoint,
 )
 from gsrecon.train.config import TrainConfig
+from gsrecon.train.corrections import first_corrections
 from gsrecon.train.dynamics import NoDynamics
 from gsrecon.train.groups_start import (
     Objects,
-    first_corrections,
     group_part,
     group_start,
     sampled_part,
     shared_start,
-    views_of,
 )
 from gsrecon.train.held_out import score_held_out
 from gsrecon.train.loop import fit_step, train
@@ -323,7 +322,8 @@ class _GroupedRun:
             if not frames:
                 continue
             part = Split(replace(self.split.log, frames=frames), frames, ())
-            scores = score_held_out(scene.group(number), views_of(part, self.spec, self.config))
+            views = Views.of(part, frames, self.spec, self.config)
+            scores = score_held_out(scene.group(number), views)
             for name, value in scores.items():
                 of = [f for f in frames if name == f"psnr/{f.camera}" or "/" not in name]
                 total[name] = total.get(name, 0.0) + len(of) * value

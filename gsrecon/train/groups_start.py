@@ -11,12 +11,7 @@ from gsrecon.data.log import CameraFrame, Track
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points
-from gsrecon.gaussians.order import morton_order
 from gsrecon.gaussians.resample import Resample
-from gsrecon.ops.knn import mean_neighbour_distance
-from gsrecon.scene.appearance import Appearance
-from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_store import BACKGROUND, FAR
@@ -26,7 +21,9 @@ from gsrecon.train.actors import is_parked, start_actors, usable_tracks
 from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.config import TrainConfig
+from gsrecon.train.corrections import first_corrections
 from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
+from gsrecon.train.first_gaussians import at_most, first_gaussians
 from gsrecon.train.initialise import background_node, lidar_points, start_scene
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
@@ -117,20 +114,7 @@ class Part:
             )
         )
         part = Split(replace(log, frames=fitted, sweeps=sweeps), fitted, ())
-        return Part(part, views_of(part, spec, config))
-
-
-def views_of(split: Split, spec: SceneSpec, config: TrainConfig) -> Views:
-    """The fitted pictures of a part."""
-    return Views(
-        split.log,
-        split.fitted,
-        split.recording(),
-        mask_moving=config.masks_moving(spec.mask_moving),
-        dilation_px=config.mask_dilation_px,
-        largest_gap_us=round(1000 * config.initial.largest_gap_ms),
-        limit_bytes=config.picture_memory_mib * 2**20,
-    )
+        return Part(part, Views.of(part, part.fitted, spec, config))
 
 
 def sampled_part(split: Split, spec: SceneSpec, config: TrainConfig) -> Part:
@@ -208,14 +192,14 @@ def _background(
     lidar = replace(initial, lidar=_UNLIMITED if initial.lidar else 0)
     points, colors = lidar_points(part.split, part.views, lidar, generator, objects.boxes)
     # Far more points are seen than are needed; finding their homes is the slow part.
-    some = _at_most(_TRIED_FOR_ONE * initial.lidar, torch.arange(len(points)), generator)
+    some = at_most(_TRIED_FOR_ONE * initial.lidar, torch.arange(len(points)), generator)
     rows = some[plan.homes(points[some]) == group]
-    rows = _at_most(initial.lidar, rows, generator)
+    rows = at_most(initial.lidar, rows, generator)
     points, colors = points[rows], colors[rows]
     rays = replace(initial, beyond_lidar=_RAYS_FOR_ONE * initial.beyond_lidar)
     far_points, far_colors, sizes = points_beyond_lidar(part.views, part.split.log, rays, generator)
     rows = _starts_here(plan, group, far_points).nonzero()[:, 0]
-    rows = _at_most(initial.beyond_lidar, rows, generator)
+    rows = at_most(initial.beyond_lidar, rows, generator)
     limits = torch.cat([torch.full((len(points),), torch.inf), sizes[rows]])
     points, colors = torch.cat([points, far_points[rows]]), torch.cat([colors, far_colors[rows]])
     if len(points) < 2:
@@ -223,12 +207,8 @@ def _background(
             f"group {group} ({len(plan.frames(group))} pictures) observes no point to start from; cut the "
             "drive into fewer groups or set initial.beyond-lidar above 0"
         )
-    kept = _at_most(config.density.cap, torch.arange(len(points)), generator)
-    points, colors, limits = points[kept], colors[kept], limits[kept]
-    shape = InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
-    scales = torch.minimum(mean_neighbour_distance(points, k=3) * shape.scale_factor, limits)
-    order = morton_order(points)
-    return gaussians_from_points(points[order], colors[order], shape, scales[order])
+    gaussians, _ = first_gaussians(points, colors, limits, config, generator)
+    return gaussians
 
 
 def _places(
@@ -251,28 +231,6 @@ def _starts_here(plan: GroupPlan, group: int, points: Float[Tensor, "N 3"]) -> B
     sight = plan.sight(group, around=True)
     near = sight.reaches(points, torch.zeros(len(points)), plan.groups.reach_m)
     return (home == group) | ((home >= 0) & ~near)
-
-
-def _at_most(count: int, rows: Int64[Tensor, " N"], generator: torch.Generator) -> Int64[Tensor, " M"]:
-    """A random choice of rows, in their order, where there are too many."""
-    if len(rows) <= count:
-        return rows
-    return rows[torch.randperm(len(rows), generator=generator)[:count].sort().values]
-
-
-def first_corrections(split: Split, config: TrainConfig) -> list[Node]:
-    """Appearance and camera refinement for all fitted pictures of the drive, nothing learned yet."""
-    log, nodes = split.log, []
-    times = {
-        name: [log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
-        for name in log.cameras
-    }
-    if config.appearance:
-        nodes.append(Appearance({name: of_camera or [0.0] for name, of_camera in times.items()}))
-    if config.camera_refinement:
-        mountings = {name: torch.from_numpy(camera.ego_from_cam) for name, camera in log.cameras.items()}
-        nodes.append(CameraRefinement(mountings, max(times.values(), key=len)))
-    return nodes
 
 
 def _rows(gaussians: Gaussians, mask: Bool[Tensor, " N"]) -> Gaussians:

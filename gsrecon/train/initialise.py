@@ -9,11 +9,7 @@ from torch import Tensor
 
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
-from gsrecon.gaussians.order import morton_order
-from gsrecon.ops.knn import mean_neighbour_distance
-from gsrecon.scene.appearance import Appearance
-from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.gaussians.init import thin_by_voxels
 from gsrecon.scene.deformable_field import DeformableField
 from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.deformation_config import Extent
@@ -26,12 +22,14 @@ from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.coloring import colors_in, frames_at
 from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.corrections import first_corrections
 from gsrecon.train.dynamics import (
     ActorAndDeformationDynamics,
     ActorDynamics,
     DeformationDynamics,
     DynamicsConfig,
 )
+from gsrecon.train.first_gaussians import at_most, first_gaussians
 from gsrecon.train.lidar_evidence import gather_evidence
 from gsrecon.train.lidar_passing import Passing, PassingFinder
 from gsrecon.train.sparse_start import found_points
@@ -54,26 +52,17 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
     Raises:
         DatasetError: There is no point to start from, or a picture or sweep is damaged.
     """
-    log = split.log
     graph = SceneGraph(recording=split.recording(), settings=config.settings)
     boxes = _boxes(split, config)
     finder = _finder(split, config)
-    background, passing = _background(split, views, config, generator, boxes, finder)
-    graph.add(background_node("background", background, split, config.dynamics, generator, passing))
+    background, passing, passes = _background(split, views, config, generator, boxes, finder)
+    graph.add(background_node("background", background, split, config.dynamics, generator, passing, passes))
     if boxes is not None:
         _add_actors(graph, split, views, boxes, config, generator)
     if config.sky_resolution > 0:
         graph.add(Sky.plain(config.sky_resolution, _upper_color(views)))
-    if config.appearance:
-        times = {
-            name: [log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
-            for name in log.cameras
-        }
-        # A camera whose pictures are all held out has one that is never fitted, and so no correction.
-        graph.add(Appearance({name: of_camera or [0.0] for name, of_camera in times.items()}))
-    if config.camera_refinement:
-        mountings = {name: torch.from_numpy(camera.ego_from_cam) for name, camera in log.cameras.items()}
-        graph.add(CameraRefinement(mountings, _rig_times(split)))
+    for node in first_corrections(split, config):
+        graph.add(node)
     graph.trainable()
     return graph
 
@@ -85,8 +74,19 @@ def background_node(
     dynamics: DynamicsConfig,
     generator: torch.Generator,
     passing: Passing | None = None,
+    passes: Bool[Tensor, " N"] | None = None,
 ) -> GaussianNode:
-    """Gaussians of the background, still or under a deformation that is the identity at first."""
+    """Gaussians of the background, still or under a deformation that is the identity at first.
+
+    Args:
+        id: Of the node.
+        gaussians: In world.
+        split: The drive; its pictures' times and its sweeps are asked.
+        dynamics: Whether there is a deformation, and its settings.
+        generator: For first weights and evidence.
+        passing: What was seen to pass by; it tells the deformation where it went.
+        passes: Which of the Gaussians stand for that.
+    """
     if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):
         return StaticGroup(id, gaussians)
     log = split.log
@@ -102,8 +102,8 @@ def background_node(
     evidence = gather_evidence(log, gaussians.means) if chosen.lidar_evidence > 0 and log.sweeps else None
     if evidence is not None:
         state[evidence.transient] = chosen.lidar_state
-    if passing is not None:
-        state[_among(gaussians.means, passing.points)] = 1.0
+    if passes is not None:
+        state[passes] = 1.0
     deformation = Deformation.start(chosen, extent, state, generator)
     if evidence is not None:
         told = [evidence.presence(gaussians.means, chosen.lidar_evidence // 4, generator)]
@@ -111,12 +111,6 @@ def background_node(
             told.append(passing.answers(0.5 * interval_s, chosen.lidar_evidence // 2, generator))
         deformation.evidence = torch.cat(told)
     return DeformableField(id, gaussians, deformation)
-
-
-def _among(points: Float[Tensor, "N 3"], wanted: Float[Tensor, "M 3"]) -> Bool[Tensor, " N"]:
-    """Points that are, to the bit, among the wanted ones."""
-    known = {tuple(point) for point in wanted.tolist()}
-    return torch.tensor([tuple(point) in known for point in points.tolist()], dtype=torch.bool)
 
 
 def _finder(split: Split, config: TrainConfig) -> PassingFinder | None:
@@ -164,13 +158,14 @@ def _background(
     generator: torch.Generator,
     boxes: Boxes | None,
     finder: PassingFinder | None,
-) -> tuple[Gaussians, Passing | None]:
-    """First Gaussians; what passes by comes first among the points, before they are put in order."""
+) -> tuple[Gaussians, Passing | None, Bool[Tensor, " N"]]:
+    """First Gaussians, what passes by, and which of the Gaussians stand for that."""
     initial = config.initial
     points, colors = lidar_points(split, views, initial, generator, boxes, finder)
-    passing = None if finder is None else finder.passing()
+    passing, passing_count = None if finder is None else finder.passing(), 0
     if passing is not None:
         points, colors = torch.cat([passing.points, points]), torch.cat([passing.colors, colors])
+        passing_count = len(passing.points)
     far_points, far_colors, far_scales = points_beyond_lidar(views, split.log, initial, generator)
     # Points beyond the lidar are thinly spread over a large space: their pixel limits them, not a neighbour.
     limits = torch.cat([torch.full((len(points),), torch.inf), far_scales])
@@ -180,13 +175,8 @@ def _background(
             f"{split.log.name}: there is nothing to start from, neither lidar points that a picture sees nor "
             "points beyond the lidar; set initial.beyond-lidar above 0"
         )
-    if len(points) > config.density.cap:
-        kept = torch.randperm(len(points), generator=generator)[: config.density.cap].sort().values
-        points, colors, limits = points[kept], colors[kept], limits[kept]
-    shape = InitialGaussians(sh_degree=config.sh_degree, opacity=initial.opacity)
-    scales = torch.minimum(mean_neighbour_distance(points, k=3) * shape.scale_factor, limits)
-    order = morton_order(points)
-    return gaussians_from_points(points[order], colors[order], shape, scales[order]), passing
+    gaussians, rows = first_gaussians(points, colors, limits, config, generator)
+    return gaussians, passing, rows < passing_count
 
 
 def lidar_points(
@@ -236,9 +226,8 @@ def lidar_points(
     if finder is not None:
         waiting.append(finder.rest())
     points, colors = _thinned([(points, colors), *waiting], centres, initial)
-    if len(points) > initial.lidar:
-        kept = torch.randperm(len(points), generator=generator)[: initial.lidar].sort().values
-        points, colors = points[kept], colors[kept]
+    kept = at_most(initial.lidar, torch.arange(len(points)), generator)
+    points, colors = points[kept], colors[kept]
     found, found_colors = found_points(split, initial.lidar)
     return torch.cat([points, found]), torch.cat([colors, found_colors])
 
@@ -279,12 +268,3 @@ def _upper_color(views: Views) -> Float[Tensor, " 3"]:
         brightness = pixels.mean(dim=1)
         colors.append(pixels[brightness >= brightness.median()].mean(dim=0))
     return torch.stack(colors).mean(dim=0)
-
-
-def _rig_times(split: Split) -> list[float]:
-    """Times of the rig's frames: those of the camera with the most fitted pictures."""
-    by_camera = [
-        [split.log.time_s(frame.timestamp_us) for frame in split.fitted if frame.camera == name]
-        for name in split.log.cameras
-    ]
-    return max(by_camera, key=len)

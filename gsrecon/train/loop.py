@@ -59,8 +59,8 @@ def train(
     run = RunFolder(run_dir)
     run.check_same(config, spec) if resume else run.begin(config, spec)
     split = Split.of(log, spec)
-    views = _views(split, split.fitted, spec, config)
-    judged = _views(split, split.held_out, spec, config)
+    views = Views.of(split, split.fitted, spec, config)
+    judged = Views.of(split, split.held_out, spec, config)
     if resume and has_checkpoint(run.checkpoints):
         state = load_checkpoint(run.checkpoints, len(views), config)
         _require_same_drive(state, split, run)
@@ -199,18 +199,6 @@ def _require_same_drive(state: TrainState, split: Split, run: RunFolder) -> None
             f"{run.path}: the run was begun on other pictures than {split.log.name} has; resume with the "
             "same recording or start a new run"
         )
-
-
-def _views(split: Split, frames: tuple, spec: SceneSpec, config: TrainConfig) -> Views:
-    return Views(
-        split.log,
-        frames,
-        split.recording(),
-        mask_moving=config.masks_moving(spec.mask_moving),
-        dilation_px=config.mask_dilation_px,
-        largest_gap_us=round(1000 * config.initial.largest_gap_ms),
-        limit_bytes=config.picture_memory_mib * 2**20,
-    )
 
 
 def _progress(state: TrainState, loss: float) -> Progress:

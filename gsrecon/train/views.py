@@ -10,8 +10,10 @@ from torch import Tensor
 
 from gsrecon.data.counted import counted_pixels
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.spec import SceneSpec
 from gsrecon.scene.recording import RecordedFrame, Recording
-from gsrecon.train.split import recorded
+from gsrecon.train.config import TrainConfig
+from gsrecon.train.split import Split, recorded
 
 _OCCLUDED_RATIO = 1.15
 """A lidar point is behind something when a point in the neighbouring pixels is nearer by this factor."""
@@ -61,6 +63,19 @@ class Views:
         self._limit_bytes = limit_bytes
         self._kept: OrderedDict[int, View] = OrderedDict()
         self._kept_bytes = 0
+
+    @staticmethod
+    def of(split: Split, frames: tuple[CameraFrame, ...], spec: SceneSpec, config: TrainConfig) -> "Views":
+        """Some frames of a drive, read as its spec and the settings of a run say."""
+        return Views(
+            split.log,
+            frames,
+            split.recording(),
+            mask_moving=config.masks_moving(spec.mask_moving),
+            dilation_px=config.mask_dilation_px,
+            largest_gap_us=round(1000 * config.initial.largest_gap_ms),
+            limit_bytes=config.picture_memory_mib * 2**20,
+        )
 
     def __len__(self) -> int:
         return len(self._frames)

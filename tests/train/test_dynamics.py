@@ -13,6 +13,7 @@ from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.bundle import load_scene
+from gsrecon.scene.deformable_field import DeformableField
 from gsrecon.train.actors import usable_tracks
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.config import InitialPoints, TrainConfig
@@ -25,6 +26,7 @@ from gsrecon.train.dynamics import (
     NoDynamics,
 )
 from gsrecon.train.initialise import start_scene
+from gsrecon.train.lidar_passing import Passing, PassingFinder
 from gsrecon.train.loop import train
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
@@ -86,6 +88,21 @@ def test_an_objects_gaussians_lie_in_its_box_and_the_backgrounds_do_not(drive, g
     inside_y = (with_ghosts[:, 1] + 1.5).abs() < 0.6
     inside_z = (with_ghosts[:, 2] - 0.9).abs() < 0.5
     assert ghosts < 0.3 * int((inside_y & inside_z & (with_ghosts[:, 0] < 18)).sum())
+
+
+def test_of_the_first_gaussians_those_that_stand_for_what_passes_by_are_fully_dynamic(
+    drive, generator, monkeypatch
+):
+    """So many that the cap takes some of them, and in another order than they came."""
+    places = -1000 + 5 * torch.rand(3000, 3, generator=generator)
+    still, moments = torch.zeros(3000, 3), torch.full((3000,), 0.3)
+    known = Passing(places, still, moments, still, torch.tensor([[0.2, 0.4]]).expand(3000, 2))
+    monkeypatch.setattr(PassingFinder, "passing", lambda _: known)
+    field = started(drive, DeformationDynamics(), generator)["background"]
+    assert isinstance(field, DeformableField)
+    there = (field.gaussians.means < -900).all(dim=1)
+    assert 0 < int(there.sum()) < len(places)
+    assert torch.equal(field.deformation.state == 1.0, there)
 
 
 def test_the_side_that_nobody_saw_is_the_mirrored_other_one(drive, generator):
