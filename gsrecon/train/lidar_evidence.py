@@ -52,9 +52,9 @@ class Evidence:
             Place [m], time [s], 1 where something was and 0 where nothing was, and three times NaN: nobody
             knows where it went.
         """
-        parts = []
+        parts, transient = [], self.transient
         for answers, value in ((self.hits, 1.0), (self.passes, 0.0)):
-            sweep, place = (answers & self.transient).nonzero(as_tuple=True)
+            sweep, place = (answers & transient).nonzero(as_tuple=True)
             if len(place) > most // 2:
                 chosen = torch.randint(len(place), (most // 2,), generator=generator)
                 sweep, place = sweep[chosen], place[chosen]

@@ -7,6 +7,7 @@ them the Gaussians move with it, then fade, and those of the next moment take ov
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -88,7 +89,7 @@ class PassingFinder:
 
     def __init__(self, log: DrivingLog) -> None:
         self._log = log
-        self._pictures = [RangePicture.of(log, sweep) for sweep in log.sweeps]
+        self._pictures: dict[int, RangePicture] = {}
         self._clusters: list[list[_Cluster]] = [[] for _ in log.sweeps]
 
     def take(
@@ -98,10 +99,11 @@ class PassingFinder:
         points = torch.from_numpy(points_in_world)
         hits = torch.zeros(len(points), dtype=torch.int64)
         passes = torch.zeros_like(hits)
+        self._forget_pictures_far_from(number)
         for away in _ASKED:
             for other in (number - away, number + away):
-                if 0 <= other < len(self._pictures):
-                    hit, passed = self._pictures[other].look(points)
+                if 0 <= other < len(self._log.sweeps):
+                    hit, passed = self._picture(other).look(points)
                     hits += hit
                     passes += passed
         transient = ((passes >= 3) & (passes > 2 * hits)).numpy()
@@ -118,7 +120,7 @@ class PassingFinder:
 
     def rest(self) -> tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]:
         """Places [m] and colours of the points that nobody could follow."""
-        followed = {id(cluster) for track in _tracks(self._clusters) for cluster in track}
+        followed = {id(cluster) for track in self._followed for cluster in track}
         left = [c for of_sweep in self._clusters for c in of_sweep if id(c) not in followed]
         points = np.concatenate([np.zeros((0, 3)), *(cluster.points for cluster in left)])
         colors = np.concatenate([np.zeros((0, 3)), *(cluster.colors for cluster in left)])
@@ -126,12 +128,28 @@ class PassingFinder:
 
     def passing(self) -> Passing:
         """Everything that was followed for long enough, in its key moments."""
-        parts = [part for track in _tracks(self._clusters) for part in _keys(track)]
+        parts = [part for track in self._followed for part in _keys(track)]
         if not parts:
             nothing = torch.zeros(0, 3)
             return Passing(nothing, nothing, torch.zeros(0), nothing, torch.zeros(0, 2))
         columns = [torch.cat(column) for column in zip(*parts, strict=True)]
         return Passing(*columns)
+
+    @cached_property
+    def _followed(self) -> list[list[_Cluster]]:
+        """What was followed, once all sweeps were taken."""
+        return _tracks(self._clusters)
+
+    def _picture(self, number: int) -> RangePicture:
+        if number not in self._pictures:
+            self._pictures[number] = RangePicture.of(self._log, self._log.sweeps[number])
+        return self._pictures[number]
+
+    def _forget_pictures_far_from(self, number: int) -> None:
+        """Later sweeps do not ask them, and memory is not to grow with the length of the drive."""
+        self._pictures = {
+            other: picture for other, picture in self._pictures.items() if abs(other - number) <= max(_ASKED)
+        }
 
 
 def _clustered(points: Float64[np.ndarray, "N 3"]) -> Iterator[np.ndarray]:

@@ -1,8 +1,11 @@
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
-from gsrecon.data.log import LidarSweep
+from gsrecon.data.log import DrivingLog, LidarSweep
+from gsrecon.train.lidar_evidence import RangePicture
 from gsrecon.train.lidar_passing import PassingFinder
 from tests.train.moving_drive import SPEED, centre_at
 from tests.train.tiny_drive import tiny_drive
@@ -94,3 +97,24 @@ def test_a_drive_in_which_nothing_moves_has_nothing_that_passes():
         found.take(number, points, np.zeros((len(points), 3), dtype=np.float32))
     assert len(found.passing().points) == 0
     assert found.passing().answers(0.1, 10, torch.Generator()).shape == (0, 8)
+
+
+def test_range_pictures_are_made_once_and_kept_only_while_they_are_asked(monkeypatch):
+    log, make = tiny_drive(), RangePicture.of
+    made: list[int] = []
+    alive: weakref.WeakSet[RangePicture] = weakref.WeakSet()
+
+    def counted(of_log: DrivingLog, sweep: LidarSweep) -> RangePicture:
+        picture = make(of_log, sweep)
+        made.append(sweep.timestamp_us)
+        alive.add(picture)
+        return picture
+
+    monkeypatch.setattr(RangePicture, "of", counted)
+    monkeypatch.setattr("gsrecon.train.lidar_passing._ASKED", (1, 2))
+    found = PassingFinder(log)
+    for number, sweep in enumerate(log.sweeps):
+        points = np.asarray(sweep.points, dtype=np.float64) + sweep.world_from_lidar[:3, 3]
+        found.take(number, points, np.zeros((len(points), 3), dtype=np.float32))
+        assert len(alive) <= 5
+    assert sorted(made) == [sweep.timestamp_us for sweep in log.sweeps]
