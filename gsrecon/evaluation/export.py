@@ -10,6 +10,7 @@ from torch import Tensor
 from gsrecon.gaussians.flatten import flatten
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.ply import write_ply
+from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.groups_scene import Scene, parts
 
@@ -37,8 +38,8 @@ def export_ply(graph: Scene, path: Path | str, time_s: float = 0.0) -> None:
 
 def _shown(splats: Splats) -> Gaussians:
     """In world, without the Gaussians of objects that are not there."""
-    rows = splats.opacities > 0
-    return Gaussians(**{name: tensor[rows] for name, tensor in flatten(splats).named().items()})
+    rows = (splats.opacities > 0).nonzero()[:, 0]
+    return flatten(splats).resampled(Resample.keep(rows))
 
 
 def _of_degree_3(sh_rest: Float[Tensor, "N K 3"]) -> Float[Tensor, "N 15 3"]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from gsrecon.data.log import Track
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
+from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.deformation import Deformation
@@ -21,6 +22,7 @@ from gsrecon.train.boxes import BOTTOM_M, Boxes
 from gsrecon.train.coloring import colors_in, frames_at
 from gsrecon.train.config import InitialPoints
 from gsrecon.train.dynamics import ActorsConfig
+from gsrecon.train.first_gaussians import at_most
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
 
@@ -86,10 +88,8 @@ def start_actors(
     labels = torch.repeat_interleave(
         torch.arange(len(tracks), dtype=torch.int32), torch.tensor([len(thing.points) for thing in objects])
     )
-    if len(gaussians) > config.cap:
-        kept = torch.randperm(len(gaussians), generator=generator)[: config.cap].sort().values
-        gaussians = Gaussians(**{name: t[kept] for name, t in gaussians.named().items()})
-        labels = labels[kept]
+    change = Resample.keep(at_most(config.cap, torch.arange(len(gaussians)), generator))
+    gaussians, labels = gaussians.resampled(change), change.label(labels)
     sizes = torch.from_numpy(np.stack([track.size_lwh for track in tracks])).float()
     deforms = torch.tensor([_deforms(track, config) for track in tracks])
     deformation = None
