@@ -18,6 +18,7 @@ _ID_PICTURES = ("semantic", "instance")
 def write_folder(log: DrivingLog, path: Path | str) -> Path:
     """Writes a log as a drive folder that reads back equal: pictures and numbers bit for bit.
 
+    All but `sparse_points`, the points found in pictures, for which the format has no place.
     Files are copied as they are; what is in memory, or resized by `at_scale`, is written as PNG and .npy.
     The folder is written aside and renamed when it is complete.
 
@@ -47,6 +48,7 @@ def write_folder(log: DrivingLog, path: Path | str) -> Path:
 
 def _document(log: DrivingLog, folder: Path) -> dict[str, Any]:
     """The content of drive.json; the files it names are written on the way."""
+    as_stored = {name: _is_kept_as_stored(log, name) for name in log.cameras}
     return {
         "format_version": 1,
         "name": log.name,
@@ -58,13 +60,13 @@ def _document(log: DrivingLog, folder: Path) -> dict[str, Any]:
             name: {
                 "width": camera.width,
                 "height": camera.height,
-                **_lens(camera, _is_kept_as_stored(log, name)),
+                **_lens(camera, as_stored[name]),
                 "ego_from_cam": camera.ego_from_cam.tolist(),
             }
             for name, camera in log.cameras.items()
         },
         "ego": _poses(log.ego_timestamps_us, log.world_from_ego, "world_from_ego"),
-        "frames": [_frame(log, frame, folder) for frame in log.frames],
+        "frames": [_frame(log, frame, folder, as_stored[frame.camera]) for frame in log.frames],
         "lidar": [
             {
                 "points": _write_points(sweep.points, folder, f"lidar/{number:06d}"),
@@ -98,8 +100,10 @@ def _is_kept_as_stored(log: DrivingLog, camera: str) -> bool:
     """
     if camera in log.recorded_sizes:
         return False
-    sources = [s for f in log.frames if f.camera == camera for s in (f.image, *f.masks.values())]
-    return log.cameras[camera].recorded_lens is None or all(isinstance(s, Path) for s in sources)
+    if log.cameras[camera].recorded_lens is None:
+        return True
+    frames = (frame for frame in log.frames if frame.camera == camera)
+    return all(isinstance(source, Path) for f in frames for source in (f.image, *f.masks.values()))
 
 
 def _lens(camera: Camera, kept_as_stored: bool) -> dict[str, Any]:
@@ -125,9 +129,8 @@ def _poses(times_us: np.ndarray, poses: np.ndarray, key: str) -> list[dict[str, 
     return [{"timestamp_us": int(time), key: pose.tolist()} for time, pose in pairs]
 
 
-def _frame(log: DrivingLog, frame: CameraFrame, folder: Path) -> dict[str, Any]:
+def _frame(log: DrivingLog, frame: CameraFrame, folder: Path, as_stored: bool) -> dict[str, Any]:
     stem = f"{frame.index:06d}"
-    as_stored = _is_kept_as_stored(log, frame.camera)
     entry: dict[str, Any] = {
         "camera": frame.camera,
         "index": frame.index,
