@@ -2,13 +2,17 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
 
 _FEWEST = 20
 """Points that must agree before a scale is taken from them."""
 
 _SAME_RAY = 0.01
 """Lidar points belong to a point of the model up to this angle between their rays [rad]."""
+
+_MOST_DISTANCES = 10_000_000
+"""Distances held in memory at once."""
 
 _SMOOTH = 1.1
 """Lidar points around a ray belong to one surface while the farthest is no farther than this, relatively."""
@@ -27,8 +31,8 @@ def camera_height(points: Float64[np.ndarray, "N 3"], positions: Float64[np.ndar
     """
     if len(points) == 0:
         return None
-    level = torch.cdist(torch.from_numpy(points[:, :2]), torch.from_numpy(positions[:, :2]))
-    distance, nearest = (found.numpy() for found in level.min(dim=1))
+    distances, nearests = _nearest(torch.from_numpy(points[:, :2]), torch.from_numpy(positions[:, :2]), 1)
+    distance, nearest = distances[:, 0].numpy(), nearests[:, 0].numpy()
     below = positions[nearest, 2] - points[:, 2]
     near = (below > 0) & (distance < 4 * below)
     if near.sum() < _FEWEST:
@@ -53,7 +57,19 @@ def lidar_ratios(
     rays, beams = (
         torch.from_numpy(found[:, :2] / found[:, 2:]).float() for found in (points_in_cam, lidar_in_cam)
     )
-    apart, nearest = torch.cdist(rays, beams).topk(3, dim=1, largest=False)
+    apart, nearest = _nearest(rays, beams, 3)
     depths = lidar_in_cam[nearest.numpy(), 2]
     good = (apart[:, 2] < _SAME_RAY).numpy() & (depths.max(axis=1) < _SMOOTH * depths.min(axis=1))
     return np.median(depths, axis=1)[good] / points_in_cam[good, 2]
+
+
+def _nearest(
+    points: Float[Tensor, "N 2"], others: Float[Tensor, "M 2"], count: int
+) -> tuple[Float[Tensor, "N k"], Int64[Tensor, "N k"]]:
+    """Distances and rows of each point's nearest others, nearest first."""
+    rows_at_once = max(1, _MOST_DISTANCES // len(others))
+    parts = [
+        torch.cdist(part, others).topk(count, dim=1, largest=False) for part in points.split(rows_at_once)
+    ]
+    distances, rows = zip(*parts, strict=True)
+    return torch.cat(distances), torch.cat(rows)

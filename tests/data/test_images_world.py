@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gsrecon.data import images_scale
 from gsrecon.data.images_scale import camera_height, lidar_ratios, path_length
 from gsrecon.data.images_world import choose_ego_camera, find_axes
 from gsrecon.geometry.rigid import se3_exp
@@ -110,11 +111,13 @@ def test_without_a_road_there_is_no_height():
     assert camera_height(np.ones((100, 3)), positions) is None
 
 
-def test_lidar_on_the_same_ray_tells_the_scale():
+def test_lidar_on_the_same_ray_tells_the_scale(monkeypatch):
     # A wall 10 m away; the model has it at 4 units, and one point where the lidar sees nothing.
     y, x = np.mgrid[-2:2:81j, -2:2:81j]
     wall = np.stack([x.ravel(), y.ravel(), np.full(x.size, 10.0)], axis=1)
     points = np.array([[0.1, 0.1, 4.0], [-0.5, 0.3, 4.0], [3.0, 0.0, 4.0], [0.0, 0.0, -4.0]])
+    np.testing.assert_allclose(lidar_ratios(points, wall), [2.5, 2.5])
+    monkeypatch.setattr(images_scale, "_MOST_DISTANCES", 1)  # a row at a time
     np.testing.assert_allclose(lidar_ratios(points, wall), [2.5, 2.5])
 
 
