@@ -4,6 +4,7 @@ import numpy as np
 
 from gsrecon.data.findings import Finding
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.geometry.recorded import is_rigid
 
 _GAP = 1.75  # a step this many times the median step is a gap
 _JUMP_M = 0.5  # least departure from even motion that counts
@@ -29,14 +30,7 @@ def motion_findings(log: DrivingLog) -> list[Finding]:
 
 
 def _broken_poses(name: str, frames: list[CameraFrame]) -> list[Finding]:
-    bad = []
-    for frame in frames:
-        rotation = frame.world_from_cam[:3, :3]
-        rigid = np.isfinite(frame.world_from_cam).all() and (
-            np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-3 and np.linalg.det(rotation) > 0
-        )
-        if not rigid:
-            bad.append(frame.index)
+    bad = [frame.index for frame in frames if not is_rigid(frame.world_from_cam)]
     if not bad:
         return []
     message = f"world_from_cam of {len(bad)} frames is no rigid motion (first: frame {bad[0]})"

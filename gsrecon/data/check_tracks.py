@@ -5,8 +5,8 @@ from jaxtyping import Float64
 
 from gsrecon.data.findings import Finding
 from gsrecon.data.log import DrivingLog, Track
+from gsrecon.geometry.recorded import is_rigid
 
-_MOVES_M = 0.5  # a track whose keys lie further apart than this moves
 _JUMP_M = 1.0  # least departure from even motion that counts; boxes are drawn to some decimetres
 _LARGEST_ACCELERATION = 20.0  # [m/s2] twice what brakes reach
 _LARGEST_SPEED = 70.0  # [m/s]
@@ -27,7 +27,7 @@ def track_findings(log: DrivingLog) -> list[Finding]:
     if len(jumps) > _SHOWN:
         more = len(jumps) - _SHOWN
         findings.append(Finding("warning", "tracks", f"{more} more boxes jump or turn over", "as above"))
-    moving = sum(_moves(track) for track in whole)
+    moving = sum(track.moves for track in whole)
     single = sum(len(track.timestamps_us) == 1 for track in whole)
     words = f"{len(log.tracks)} tracks, {moving} of them move"
     if single:
@@ -44,10 +44,7 @@ def _broken(track: Track) -> list[Finding]:
         return [Finding("error", _name(track), message, remedy)]
     if (np.diff(track.timestamps_us) <= 0).any():
         return [Finding("error", _name(track), "two keys have the same time, or times do not ascend", remedy)]
-    rotations = track.world_from_actor[:, :3, :3]
-    square = rotations @ rotations.transpose(0, 2, 1)
-    rigid = np.isfinite(track.world_from_actor).all() and np.abs(square - np.eye(3)).max() < 1e-3
-    if not (rigid and (np.linalg.det(rotations) > 0).all()):
+    if not is_rigid(track.world_from_actor).all():
         return [Finding("error", _name(track), "a box's pose is no rigid motion", remedy)]
     return []
 
@@ -97,11 +94,6 @@ def _turns_deg(poses: Float64[np.ndarray, "T 4 4"]) -> Float64[np.ndarray, " gap
     relative = poses[:-1, :3, :3].transpose(0, 2, 1) @ poses[1:, :3, :3]
     cosine = (np.trace(relative, axis1=1, axis2=2) - 1) / 2
     return np.rad2deg(np.arccos(np.clip(cosine, -1.0, 1.0)))
-
-
-def _moves(track: Track) -> bool:
-    places = track.world_from_actor[:, :3, 3]
-    return bool(np.linalg.norm(places - places[0], axis=1).max() > _MOVES_M)
 
 
 def _finding(log: DrivingLog, track: Track, key: int, message: str) -> Finding:

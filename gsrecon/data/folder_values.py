@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from gsrecon.errors import DatasetError
+from gsrecon.geometry.recorded import is_rigid
 
 
 class Value:
@@ -107,9 +108,7 @@ class Value:
     def rigid(self) -> Float64[np.ndarray, "4 4"]:
         """A rigid motion: rotation and translation [m] as 4 rows of 4."""
         motion = self.numbers(4, 4)
-        rotation = motion[:3, :3]
-        orthonormal = np.abs(rotation @ rotation.T - np.eye(3)).max() < 1e-3
-        if not orthonormal or np.linalg.det(rotation) < 0 or not (motion[3] == [0, 0, 0, 1]).all():
+        if not is_rigid(motion) or not (motion[3] == [0, 0, 0, 1]).all():
             raise self.error("a rigid 4 x 4 motion (rotation without scale or mirroring, last row 0 0 0 1)")
         return motion
 

@@ -1,23 +1,27 @@
 """Plain pictures or a video as a DrivingLog: poses and points by COLMAP, metres from what is known."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
 from gsrecon.data.images_found import VIDEO_SUFFIXES, Picture, Pictures, Stream, arrange, find_streams
 from gsrecon.data.images_metres import Placed, find_metres, lidar_files
 from gsrecon.data.images_settings import ImagesSettings, Lidar, read_settings
-from gsrecon.data.images_sfm import FoundLens, Model, Progress, reconstruct
+from gsrecon.data.images_sfm import FoundLens, Model, reconstruct
 from gsrecon.data.images_video import video_pictures
 from gsrecon.data.images_world import choose_ego_camera, find_axes
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
+from gsrecon.data.progress import Progress
 from gsrecon.data.sparse_points import SparsePoints
 from gsrecon.data.trajectory import poses_at
 from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
+from gsrecon.geometry.recorded import nearest_rotation
+from gsrecon.geometry.rigid import assemble, inverse
+from gsrecon.geometry.sim3 import Sim3
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +43,7 @@ def read_images(path: Path | str, progress: Progress | None = None) -> DrivingLo
         progress: Told what is being done and the share done; None logs it.
 
     Raises:
-        BackendUnavailableError: pycolmap, or for a video PyAV, is not installed.
+        BackendUnavailableError: pycolmap is not installed.
         DatasetError: Pictures or settings are wrong, or less than half of the pictures can be connected.
     """
     where = Path(path)
@@ -89,31 +93,6 @@ def _require_connected(model: Model, pictures: Pictures, where: Path) -> None:
     _log.warning("%s; the scene is made of the others", told)
 
 
-@dataclass(frozen=True)
-class _World:
-    """The model in metres, upright, with its origin at the first ego pose."""
-
-    scale: float
-    rotation: Float64[np.ndarray, "3 3"]
-    origin: Float64[np.ndarray, " 3"]
-
-    def points(self, points: Float64[np.ndarray, "*batch 3"]) -> Float64[np.ndarray, "*batch 3"]:
-        return self.scale * (points @ self.rotation.T) - self.origin
-
-    def poses(self, poses: Float64[np.ndarray, "F 4 4"]) -> Float64[np.ndarray, "F 4 4"]:
-        placed = poses.copy()
-        placed[:, :3, :3] = self.rotation @ poses[:, :3, :3]
-        placed[:, :3, 3] = self.points(poses[:, :3, 3])
-        return placed
-
-    @property
-    def source_from_world(self) -> Float64[np.ndarray, "4 4"]:
-        back = np.eye(4)
-        back[:3, :3] = self.rotation.T
-        back[:3, 3] = self.rotation.T @ self.origin
-        return back
-
-
 def _log_of(pictures: Pictures, model: Model, settings: ImagesSettings, where: Path) -> DrivingLog:
     poses = dict(zip(model.names, model.world_from_cam, strict=True))
     placed = [picture for picture in pictures.all if picture.name in poses]
@@ -142,11 +121,16 @@ def _log_of(pictures: Pictures, model: Model, settings: ImagesSettings, where: P
         settings,
         where,
     )
-    world = _World(metres.scale, axes.world_from_source, metres.scale * upright[0])
+    # In metres, upright, with its origin at the first ego pose.
+    world_from_model = Sim3(
+        metres.scale,
+        torch.from_numpy(axes.world_from_source),
+        torch.from_numpy(-metres.scale * upright[0]),
+    )
     cam_from_ego = np.eye(4)
     cam_from_ego[:3, :3] = axes.ego_from_cam.T
-    world_from_ego = world.poses(by_camera[ego_camera]) @ cam_from_ego
-    moved = dict(zip(model.names, world.poses(model.world_from_cam), strict=True))
+    moved = dict(zip(model.names, _moved(world_from_model, model.world_from_cam), strict=True))
+    world_from_ego = _moved(world_from_model, by_camera[ego_camera]) @ cam_from_ego
     cameras = {}
     for name in by_camera:
         of_camera = [picture for picture in placed if picture.camera == name]
@@ -178,15 +162,24 @@ def _log_of(pictures: Pictures, model: Model, settings: ImagesSettings, where: P
         ),
         ego_timestamps_us=times,
         world_from_ego=world_from_ego,
-        source_from_world=world.source_from_world,
+        source_from_world=_in_metres(world_from_model),
         convention=(
             f"Poses and lenses by COLMAP; source is its frame in metres ({metres.words}), turned z "
             f"up by the cameras and their path; ego sits in the camera {ego_camera}, x where it drives; "
             f"{pictures.clock}."
         ),
         sweeps=() if settings.lidar is None else _sweeps(settings.lidar, pictures, moved),
-        sparse_points=_sparse_points(model, world, placed),
+        sparse_points=_sparse_points(model, world_from_model, placed),
     )
+
+
+def _moved(world_from_model: Sim3, poses: Float64[np.ndarray, "F 4 4"]) -> Float64[np.ndarray, "F 4 4"]:
+    return world_from_model.motions(torch.from_numpy(poses)).numpy()
+
+
+def _in_metres(world_from_model: Sim3) -> Float64[np.ndarray, "4 4"]:
+    """`source_from_world`: the model's frame without its unit."""
+    return inverse(assemble(world_from_model.rotation, world_from_model.translation)).numpy()
 
 
 def _camera(
@@ -212,9 +205,8 @@ def _mounting(
 ) -> Float64[np.ndarray, "4 4"]:
     """The mean of `ego_from_cam` over frames: nearest rotation, median translation."""
     found = np.linalg.inv(world_from_ego) @ world_from_cam
-    U, _, Vh = np.linalg.svd(found[:, :3, :3].sum(axis=0))
     mounting = np.eye(4)
-    mounting[:3, :3] = U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vh)]) @ Vh
+    mounting[:3, :3] = nearest_rotation(found[:, :3, :3].sum(axis=0))
     mounting[:3, 3] = np.median(found[:, :3, 3], axis=0)
     return mounting
 
@@ -227,10 +219,10 @@ def _sweeps(lidar: Lidar, pictures: Pictures, moved: dict[str, np.ndarray]) -> t
     )
 
 
-def _sparse_points(model: Model, world: _World, placed: list[Picture]) -> SparsePoints:
+def _sparse_points(model: Model, world_from_model: Sim3, placed: list[Picture]) -> SparsePoints:
     index = {picture.name: (picture.camera, picture.index) for picture in placed}
     return SparsePoints(
-        points_in_world=world.points(model.points),
+        points_in_world=world_from_model.points(torch.from_numpy(model.points)).numpy(),
         colors=model.colors,
         frames=tuple(index[name] for name in model.names),
         seen_points=model.seen_points,

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,8 @@ from gsrecon.data.images_found import Pictures
 from gsrecon.data.images_job import colmap_job
 from gsrecon.data.images_settings import ImagesSettings
 from gsrecon.data.pictures import decode, decode_ids
+from gsrecon.data.progress import Progress
 from gsrecon.errors import BackendUnavailableError, DatasetError
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of all that is done, 0 to 1."""
 
 _VERSION = 1
 """Goes up whenever the same job gives another result."""

@@ -12,7 +12,6 @@ from jaxtyping import Float64, Int64
 
 from gsrecon.data.kitti_calibration import (
     CalibrationFile,
-    nearest_rotation,
     picture_size,
     split_projection,
 )
@@ -23,6 +22,7 @@ from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.numbered import PICTURE_SUFFIXES, numbered_files, read_timestamps, require_all_numbers
 from gsrecon.data.trajectory import poses_at
 from gsrecon.errors import DatasetError
+from gsrecon.geometry.recorded import nearest_rotation
 
 _LICENCE = "KITTI, CC BY-NC-SA 3.0: non-commercial"
 # Pictures are within some milliseconds of their own packet; further apart one of the clocks is wrong.

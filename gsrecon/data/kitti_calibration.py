@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from PIL import Image
 
 from gsrecon.errors import DatasetError
+from gsrecon.geometry.recorded import nearest_rotation
 
 
 class CalibrationFile:
@@ -89,9 +90,3 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise DatasetError(
             f"{path}: the picture is truncated or damaged ({error}); copy it again from its source"
         ) from error
-
-
-def nearest_rotation(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
-    """The rotation closest to a matrix that was printed with few digits."""
-    u, _, vt = np.linalg.svd(matrix)
-    return u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt

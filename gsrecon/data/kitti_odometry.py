@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from gsrecon.data.kitti_calibration import (
-    nearest_rotation,
     picture_size,
     split_projection,
 )
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.numbered import PICTURE_SUFFIXES, numbered_files, read_rows, require_all_numbers
 from gsrecon.errors import DatasetError
+from gsrecon.geometry.recorded import nearest_rotation
 
 # Axes x forward, y left, z up from those of a camera (x right, y down, z forward).
 _UPRIGHT_FROM_CAM_AXES = np.array(

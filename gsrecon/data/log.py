@@ -70,6 +70,9 @@ class LidarSweep:
     """Number of the annotated moment the sweep belongs to: see `CameraFrame.key_frame`."""
 
 
+_MOVES_M = 0.5  # a track whose boxes lie further apart than this moves
+
+
 @dataclass(frozen=True)
 class Track:
     """One annotated object over time; parked objects too."""
@@ -84,6 +87,12 @@ class Track:
     reach_us: int = 0
     """How long before its first and after its last annotation the object is known to be there as well,
     its motion going on [us]: the pictures of one annotated moment are not all taken at its very time."""
+
+    @property
+    def moves(self) -> bool:
+        """True where a box lies more than half a metre from the first one: it is not parked all the time."""
+        places = self.world_from_actor[:, :3, 3]
+        return bool((np.linalg.norm(places - places[:1], axis=1) > _MOVES_M).any())
 
     def world_from_actor_at(self, timestamp_us: int) -> Float64[np.ndarray, "4 4"] | None:
         """The pose interpolated to a time; None further than `reach_us` outside of the annotations."""

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float64, Int64
 
 from gsrecon.data.ground import GroundPatches
+from gsrecon.geometry.rigid import se3_exp
 
 STRIDES = (1, 2, 3, 5, 8, 13, 21, 34)
 """Sweeps this far apart are compared."""
@@ -118,7 +120,8 @@ def correction_motions(
     cosine, sine = np.cos(yaws), np.sin(yaws)
     axis = np.stack([cosine * roll - sine * pitch, sine * roll + cosine * pitch, np.zeros_like(roll)], axis=1)
     motions = np.zeros((len(z), 4, 4))
-    motions[:, :3, :3] = _rotations(axis)
+    turns = se3_exp(torch.from_numpy(np.concatenate([np.zeros_like(axis), axis], axis=1)))
+    motions[:, :3, :3] = turns[:, :3, :3].numpy()
     motions[:, :3, 3] = cars_in_world - np.einsum("tij,tj->ti", motions[:, :3, :3], cars_in_world)
     motions[:, 2, 3] += z
     motions[:, 3, 3] = 1.0
@@ -244,13 +247,3 @@ def _shared_patches(sightings: Sequence[Sighting], strides: Sequence[int]) -> It
             )
             if len(rows_first) >= _FEWEST_SHARED:
                 yield _Shared(i, i + stride, rows_first, rows_second)
-
-
-def _rotations(axis: Float64[np.ndarray, "T 3"]) -> Float64[np.ndarray, "T 3 3"]:
-    """Rotation matrices of rotation vectors [rad] (Rodrigues)."""
-    angle = np.linalg.norm(axis, axis=1)[:, None, None]
-    x, y, z = axis.T
-    zero = np.zeros_like(x)
-    hat = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(-1, 3, 3)
-    half = np.sinc(angle / (2 * np.pi))
-    return np.eye(3) + np.sinc(angle / np.pi) * hat + 0.5 * half * half * (hat @ hat)

@@ -16,7 +16,6 @@ from gsrecon.errors import DatasetError
 Visibility = Callable[[Track, int], int]
 """Level 1 to 4 of a track at a sample's time [us], measured over all of the sample's cameras."""
 
-_MOVED_M = 0.5  # a track whose keys lie further apart than this moves
 _SPEED_STEP_US = 250_000
 
 
@@ -132,9 +131,7 @@ def chain(rows: list[dict[str, Any]]) -> None:
 
 def _attributes(track: Track, category: str, timestamp_us: int) -> list[str]:
     speed = _speed_mps(track, timestamp_us)
-    places = track.world_from_actor[:, :3, 3]
-    ever_moved = bool(np.linalg.norm(places - places[0], axis=1).max() > _MOVED_M)
-    name = attribute(category, speed, ever_moved)
+    name = attribute(category, speed, track.moves)
     return [] if name is None else [token("attribute", name)]
 
 

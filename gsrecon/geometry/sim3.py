@@ -44,13 +44,6 @@ class Sim3:
         back = self.rotation.T
         return Sim3(1 / self.scale, back, -(back @ self.translation) / self.scale)
 
-    def matrix(self) -> Float64[Tensor, "4 4"]:
-        """As 4 x 4, with the scale inside the upper left block: no rigid motion."""
-        matrix = torch.eye(4, dtype=torch.float64)
-        matrix[:3, :3] = self.scale * self.rotation
-        matrix[:3, 3] = self.translation
-        return matrix
-
 
 def fit_points(
     source: Float[Tensor, "N 3"],
