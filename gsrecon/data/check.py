@@ -1,6 +1,5 @@
 """The preflight: what is wrong with a recording, told before hours are spent on it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,10 +10,8 @@ from gsrecon.data.check_motion import motion_findings
 from gsrecon.data.check_tracks import track_findings
 from gsrecon.data.findings import Finding
 from gsrecon.data.log import DrivingLog
+from gsrecon.data.progress import Progress
 from gsrecon.errors import DatasetError
-
-Progress = Callable[[str, float], None]
-"""Called with what is being checked and the share of it that is done, 0 to 1."""
 
 _SHOWN_PER_KIND = 10
 

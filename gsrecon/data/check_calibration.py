@@ -1,6 +1,6 @@
 """Calibration and poses against the pictures, on sampled pairs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 
@@ -9,13 +9,17 @@ import torch
 
 from gsrecon.data.agreement import Correction, Matches, find_matches, residuals
 from gsrecon.data.findings import Finding
-from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.frame_pairs import (
+    LIDAR_GAP_US,
+    FramePair,
+    pairs_at_once,
+    pairs_over_time,
+    working_scale,
+)
+from gsrecon.data.log import DrivingLog
+from gsrecon.data.progress import Progress
 from gsrecon.errors import DatasetError
 
-_WORKING_WIDTH = 640  # larger pictures are shrunk to this before they are compared [px]
-_LIDAR_GAP_US = 60_000
-_BASELINE_M = 2.5  # distance between the frames of a pair; farther helps depth, nearer helps matching
-_LEAST_BASELINE_M = 0.3
 _FARTHEST_FRAME = 6
 _FEWEST_MATCHES = 60
 _FEWEST_PAIRS = 4  # a step or two along one line fit many cameras: no correction is named from fewer
@@ -32,8 +36,6 @@ _AS_IT_IS = Correction()
 _STEPS = (0.7, -0.7)  # [deg], and [10 %] of focal length
 _REFINED_STEPS = (0.4, 0.7, 1.0, 1.4, 2.0, 3.0)
 
-Progress = Callable[[str, float], None]
-
 
 def calibration_findings(log: DrivingLog, pairs: int, report: Progress) -> list[Finding]:
     """Findings about each camera by itself over time, and about cameras that see the same place.
@@ -48,8 +50,7 @@ def calibration_findings(log: DrivingLog, pairs: int, report: Progress) -> list[
 
 
 def _compare(log: DrivingLog, pairs: int, report: Progress) -> list[Finding]:
-    widest = max(camera.width for camera in log.cameras.values())
-    small = log.at_scale(min(1.0, _WORKING_WIDTH / widest))
+    small = log.at_scale(working_scale(log))
     findings = []
     couples = list(combinations(log.cameras, 2))
     jobs = len(log.cameras) + len(couples)
@@ -58,7 +59,7 @@ def _compare(log: DrivingLog, pairs: int, report: Progress) -> list[Finding]:
         findings += _one_camera(small, name, _pairs_over_time(small, name, pairs))
     for done, (one, other) in enumerate(couples):
         report("calibration", (len(log.cameras) + done) / jobs)
-        findings += _two_cameras(small, one, other, _pairs_at_once(small, one, other, max(3, pairs // 2)))
+        findings += _two_cameras(small, one, other, pairs_at_once(small, one, other, max(3, pairs // 2)))
     report("calibration", 1.0)
     return findings
 
@@ -74,7 +75,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _one_camera(log: DrivingLog, name: str, pairs: list[tuple[CameraFrame, CameraFrame]]) -> list[Finding]:
+def _one_camera(log: DrivingLog, name: str, pairs: list[FramePair]) -> list[Finding]:
     if not pairs:
         remedy = "check the poses if the car did move"
         return [Finding("note", name, "the camera hardly moves: its calibration was not judged", remedy)]
@@ -112,9 +113,7 @@ def _one_camera(log: DrivingLog, name: str, pairs: list[tuple[CameraFrame, Camer
     return findings
 
 
-def _two_cameras(
-    log: DrivingLog, one: str, other: str, pairs: list[tuple[CameraFrame, CameraFrame]]
-) -> list[Finding]:
+def _two_cameras(log: DrivingLog, one: str, other: str, pairs: list[FramePair]) -> list[Finding]:
     if not pairs:
         return []
     epipolar, lidar = _errors(log, _matches(log, pairs))
@@ -184,47 +183,20 @@ def _errors(
     return epipolar, np.concatenate([np.zeros(0), *(entry.lidar_px for entry in found)])
 
 
-def _matches(log: DrivingLog, pairs: list[tuple[CameraFrame, CameraFrame]]) -> list[Matches]:
+def _matches(log: DrivingLog, pairs: list[FramePair]) -> list[Matches]:
     found = []
     for first, second in pairs:
         try:
-            found.append(find_matches(log, first, second, _LIDAR_GAP_US))
+            found.append(find_matches(log, first, second, LIDAR_GAP_US))
         except DatasetError:
             continue  # a broken file is a finding of its own
     return found
 
 
-def _pairs_over_time(log: DrivingLog, name: str, count: int) -> list[tuple[CameraFrame, CameraFrame]]:
-    """Frames of one camera with a baseline between them, forwards and backwards in turn."""
-    frames = [frame for frame in log.frames if frame.camera == name]
-    pairs = []
-    for number, i in enumerate(np.unique(np.linspace(0, max(len(frames) - 2, 0), count).astype(int))):
-        later = frames[i + 1 : i + 1 + _FARTHEST_FRAME]
-        steps = [float(np.linalg.norm((f.world_from_cam - frames[i].world_from_cam)[:3, 3])) for f in later]
-        if not steps or max(steps) < _LEAST_BASELINE_M:
-            continue
-        far_enough = [f for f, step in zip(later, steps, strict=True) if step >= _BASELINE_M]
-        partner = far_enough[0] if far_enough else later[int(np.argmax(steps))]
-        pairs.append((frames[i], partner) if number % 2 == 0 else (partner, frames[i]))
-    return pairs
-
-
-def _pairs_at_once(
-    log: DrivingLog, one: str, other: str, count: int
-) -> list[tuple[CameraFrame, CameraFrame]]:
-    """Frames of two cameras nearest in time, where both look at nearly the same place."""
-    firsts = [frame for frame in log.frames if frame.camera == one]
-    seconds = [frame for frame in log.frames if frame.camera == other]
-    if not firsts or not seconds:
-        return []
-    times = np.array([frame.timestamp_us for frame in seconds])
-    pairs = []
-    for i in np.unique(np.linspace(0, len(firsts) - 1, count).astype(int)):
-        second = seconds[int(np.abs(times - firsts[i].timestamp_us).argmin())]
-        forward = firsts[i].world_from_cam[:3, 2] @ second.world_from_cam[:3, 2]
-        if forward > np.cos(np.deg2rad(30.0)):
-            pairs.append((firsts[i], second))
-    return pairs
+def _pairs_over_time(log: DrivingLog, name: str, count: int) -> list[FramePair]:
+    """Pairs of one camera, forwards and backwards in turn."""
+    pairs = pairs_over_time(log, name, count, _FARTHEST_FRAME)
+    return [pair if number % 2 == 0 else (pair[1], pair[0]) for number, pair in enumerate(pairs)]
 
 
 def _measured(where: str, epipolar: np.ndarray, lidar: np.ndarray) -> Finding:

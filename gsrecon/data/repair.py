@@ -5,7 +5,6 @@ an annotated box fits only the pose of its own sample. A correction therefore be
 that time moves by it: ego, camera and lidar poses and boxes. x, y and heading stay.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from jaxtyping import Float64, Int64
 
 from gsrecon.data.ground import GroundSettings, ground_patches
 from gsrecon.data.log import DrivingLog, Lane, Track
+from gsrecon.data.progress import Progress
 from gsrecon.data.registration import (
     CHECKED_STRIDES,
     STRIDES,
@@ -24,9 +24,6 @@ from gsrecon.data.registration import (
 )
 from gsrecon.data.trajectory import poses_at
 from gsrecon.errors import DatasetError
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0 to 1."""
 
 _GROUND = GroundSettings()
 _FLAT_M = 1e-3
