@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from gsrecon.data.images_cache import cache_root
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep, Track
 from gsrecon.data.pictures import PictureSource
 from gsrecon.data.toy.classes import CLASS_ID
@@ -189,6 +190,5 @@ def make_toy(
     """
     if cache == "auto":
         size = config.frames * config.cameras * config.width * config.height * 8
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        cache = root / "gsrecon" if size > _MEMORY_LIMIT_BYTES else None
+        cache = cache_root() if size > _MEMORY_LIMIT_BYTES else None
     return ToyDrive(config, None if cache is None else Path(cache), threads or os.cpu_count() or 1)
