@@ -220,12 +220,11 @@ def _save(folder: Path, model: Any, cameras: dict[str, int]) -> None:
         poses[i, :3] = image.cam_from_world().inverse().matrix()
     points = [model.points3D[point_id] for point_id in sorted(model.points3D)]
     rows = [
-        (i, number[element.image_id], element.point2D_idx)
+        (i, number[element.image_id])
         for i, point in enumerate(points)
         for element in point.track.elements
         if element.image_id in number
     ]
-    pixels = [images[image].points2D[place].xy for _, image, place in rows]
     np.savez(
         folder / "model.npz",
         names=np.array([image.name for image in images], dtype=np.str_),
@@ -234,7 +233,6 @@ def _save(folder: Path, model: Any, cameras: dict[str, int]) -> None:
         colors=np.array([point.color for point in points], dtype=np.uint8).reshape(-1, 3),
         seen_points=np.array([row[0] for row in rows], dtype=np.int32),
         seen_images=np.array([row[1] for row in rows], dtype=np.int32),
-        pixels=np.array(pixels, dtype=np.float64).reshape(-1, 2),
     )
     lenses = {
         name: {

@@ -63,8 +63,6 @@ class FoundLens:
 class Model:
     """What COLMAP found, in its own frame: any origin, any axes, any scale."""
 
-    folder: Path
-    """Where it is kept."""
     lenses: Mapping[str, FoundLens]
     """By camera."""
     names: tuple[str, ...]
@@ -83,7 +81,6 @@ class Model:
         lenses = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         with np.load(folder / "model.npz", allow_pickle=False) as found:
             return Model(
-                folder=folder,
                 lenses={
                     unquote(name): FoundLens(lens["model"], tuple(lens["params"]))
                     for name, lens in lenses.items()

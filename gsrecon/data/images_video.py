@@ -12,7 +12,6 @@ def video_pictures(video: Path, pictures_per_second: float) -> Stream:
     """Pictures of a video with their times.
 
     Raises:
-        BackendUnavailableError: PyAV is not installed.
         DatasetError: The video cannot be decoded.
     """
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gsrecon.errors import BackendUnavailableError, DatasetError
+from gsrecon.errors import DatasetError
 
 
 def extract_pictures(video: Path, folder: Path, pictures_per_second: float) -> list[tuple[Path, int]]:
@@ -20,16 +20,11 @@ def extract_pictures(video: Path, folder: Path, pictures_per_second: float) -> l
         Files and times from the video's first picture [us].
 
     Raises:
-        BackendUnavailableError: PyAV is not installed.
         DatasetError: The video cannot be decoded, or holds no picture.
     """
-    try:
-        import av
-        from av.error import FFmpegError
-    except ImportError as error:
-        raise BackendUnavailableError(
-            "videos need the package 'av', which is not installed: pip install av, or give their pictures"
-        ) from error
+    import av
+    from av.error import FFmpegError
+
     taken: list[tuple[Path, int]] = []
     first, last, due = None, 0.0, 0.0
     try:

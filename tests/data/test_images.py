@@ -157,7 +157,6 @@ def test_less_than_half_of_a_drive_is_no_drive():
     )
     nothing = np.zeros((0, 3))
     model = Model(
-        folder=Path(),
         lenses={},
         names=tuple(f"a/{i:06d}.png" for i in range(4)),
         world_from_cam=np.tile(np.eye(4), (4, 1, 1)),
@@ -202,8 +201,7 @@ def test_ctrl_c_ends_the_child(tmp_path):
     assert process.poll() is not None
 
 
-def test_the_child_ends_with_its_parent(tmp_path):
-    (tmp_path / "job.json").write_text("{}")
+def test_the_child_ends_with_its_parent():
     code = "import gsrecon.data.colmap as colmap, time; colmap._end_with_parent(); time.sleep(100)"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
     assert process.stdin is not None

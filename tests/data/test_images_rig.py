@@ -47,7 +47,6 @@ def model(pictures):
     wall = np.stack([np.full(y.size, 20.0), y.ravel(), z.ravel()], axis=1) / UNIT_M
     seen = np.arange(len(wall), dtype=np.int32)
     return Model(
-        folder=Path(),
         lenses={"front left": LENS, "right": LENS},
         names=tuple(picture.name for picture in pictures.all),
         world_from_cam=poses,
