@@ -32,8 +32,9 @@ def read_nuscenes(path: Path | str, scene: str | None = None) -> DrivingLog:
         scene: Name of the scene; None takes the first of the only version.
 
     Raises:
-        DatasetError: Tables are missing or contradict themselves, the scene is not there, or the extra
-            `nuscenes` is not installed. A missing picture or sweep is an error when it is asked for.
+        BackendUnavailableError: The extra `nuscenes` is not installed.
+        DatasetError: Tables are missing or contradict themselves, or the scene is not there. A missing
+            picture or sweep is an error when it is asked for.
     """
     root, version, name = find_scene(path, scene)
     tables = read_tables(root, version, name)

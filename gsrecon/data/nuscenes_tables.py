@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 from PIL import Image
 
 from gsrecon.data.nuscenes_cut import cut_scene
-from gsrecon.errors import DatasetError
+from gsrecon.errors import BackendUnavailableError, DatasetError
 from gsrecon.geometry.rigid import assemble, quat_to_rotmat
 
 TABLES = (
@@ -96,7 +96,8 @@ def read_tables(root: Path, version: str, scene: str) -> SceneTables:
         scene: Name of a scene in them.
 
     Raises:
-        DatasetError: The extra is not installed, or a table is missing or contradicts itself.
+        BackendUnavailableError: The extra is not installed.
+        DatasetError: A table is missing or contradicts itself.
     """
     folder = root / version
     missing = [name for name in TABLES if not (folder / f"{name}.json").is_file()]
@@ -121,7 +122,7 @@ def import_devkit() -> Any:
     """The module `nuscenes.nuscenes`, loaded without its side effects.
 
     Raises:
-        DatasetError: The package is not installed.
+        BackendUnavailableError: The package is not installed.
     """
     limit = Image.MAX_IMAGE_PIXELS
     try:
@@ -129,7 +130,7 @@ def import_devkit() -> Any:
             warnings.simplefilter("ignore")
             import nuscenes.nuscenes as devkit
     except ImportError as error:
-        raise DatasetError(
+        raise BackendUnavailableError(
             f"nuScenes is read through nuscenes-devkit, which is not here ({error}); install it with "
             "pip install 'gsrecon[nuscenes]'"
         ) from error

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from gsrecon.data.check_tracks import track_findings
+from gsrecon.data.log import Camera
 from gsrecon.data.nuscenes import read_nuscenes
 from gsrecon.data.nuscenes_lanes import read_lanes
-from gsrecon.data.nuscenes_tables import TABLES
+from gsrecon.data.nuscenes_own_car import own_car_masks
+from gsrecon.data.nuscenes_tables import TABLES, SceneTables
 from gsrecon.data.spec import SceneSpec, open_drive
 from gsrecon.datasets.nuscenes import NuscenesSettings, write_nuscenes
-from gsrecon.errors import DatasetError, SpecError
+from gsrecon.errors import BackendUnavailableError, DatasetError, SpecError
 from tests.data.conftest import save_png, shifted
 from tests.datasets.small_drives import devkit, edit, rows
 
@@ -107,10 +109,22 @@ def test_back_camera_rows_of_the_own_car_are_masked_on_nuscenes_own_cars_only(on
     edit(root, "log", lambda rows: rows[0].update(vehicle="n008"))
     back = read_nuscenes(root)
     assert back.mask(back.frames[0], "ego").sum(axis=1).tolist() == [0] * 7 + [12]
-    for table in ("scene", "log"):
-        edit(root, table, lambda rows: [{**row, "name": "scene-0164"} for row in rows])
-    (root / "masks").rename(root / "kept")
-    assert read_nuscenes(root).name == "scene-0164"
+
+
+@pytest.mark.parametrize(
+    ("scene", "height", "hidden"),
+    [("scene-0061", 900, 100), ("scene-0164", 900, 146), ("scene-0164", 450, 73)],
+)
+def test_nuscenes_own_boot_lid_is_as_high_as_published_readers_say(scene, height, hidden, tmp_path):
+    camera = Camera("CAM_BACK", np.eye(3), 4, height, np.eye(4))
+    front = replace(camera, name="CAM_FRONT")
+    nothing = np.zeros(0, np.int64)
+    tables = SceneTables(tmp_path, scene, "n015", "singapore", nothing, (), ())
+    masks = own_car_masks(tables, {"CAM_FRONT": front, "CAM_BACK": camera})
+    assert list(masks) == ["CAM_BACK"]
+    assert masks["CAM_BACK"].all(axis=1).tolist() == [False] * (height - hidden) + [True] * hidden
+    assert not masks["CAM_BACK"][: height - hidden].any()
+    assert not own_car_masks(replace(tables, vehicle="other"), {"CAM_BACK": camera})
 
 
 def test_every_ddad_picture_has_its_own_pose_and_time_and_given_masks_hide_the_own_car(ddad):
@@ -247,7 +261,7 @@ def test_missing_and_damaged_tables_are_one_sentence_each(root, tmp_path):
 
 def test_a_missing_devkit_names_the_extra(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "nuscenes.nuscenes", None)
-    with pytest.raises(DatasetError, match=r"pip install 'gsrecon\[nuscenes\]'"):
+    with pytest.raises(BackendUnavailableError, match=r"pip install 'gsrecon\[nuscenes\]'"):
         read_nuscenes(root)
 
 
