@@ -53,11 +53,14 @@ def adam_rows(
     if value.numel() == 0:
         return
     rows = len(value) if value.ndim > 0 else 1
-    tensors = [tensor.detach().view(rows, -1) for tensor in (value, first_moment, second_moment)]
-    tensors.insert(0, gradient.detach().reshape(rows, -1))
-    if all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors):
+    g = gradient.detach().reshape(rows, -1)
+    v, first, second = (t.detach().view(rows, -1) for t in (value, first_moment, second_moment))
+    if all(t.dtype == torch.float32 and t.device.type == "cpu" for t in (g, v, first, second)):
         _native_pictures.adam_rows(
-            *tensors,
+            g,
+            v,
+            first,
+            second,
             step.beta1,
             step.beta2,
             step.corrected_rate,
@@ -65,7 +68,7 @@ def adam_rows(
             step.epsilon,
         )
     else:
-        _adam_rows_reference(step, *tensors)
+        _adam_rows_reference(step, g, v, first, second)
 
 
 def _adam_rows_reference(
