@@ -40,7 +40,9 @@ class Check:
         out.print(f"cameras: {cameras}")
         with sharing("checking") as share:
             findings = check(log, progress=share)
-        table = Table("", "where", "what", "what to do", show_lines=True)
+        table = Table("", show_lines=True)
+        for heading in ("where", "what", "what to do"):
+            table.add_column(heading, overflow="fold")
         colors = {"error": "red", "warning": "yellow"}
         for finding in findings:
             color = colors.get(finding.severity, "cyan")
@@ -49,10 +51,14 @@ class Check:
         if findings:
             out.print(table, soft_wrap=False)
         count = Counter(finding.severity for finding in findings)
-        out.print(f"{count['error']} errors, {count['warning']} warnings")
+        out.print(", ".join(_counted(count[severity], severity) for severity in ("error", "warning")))
         if not count["error"]:
             out.print("[green]ready to train[/green]")
         return 1 if count["error"] else 0
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")
 
 
 COMMAND = Check

@@ -18,6 +18,9 @@ import tyro
 
 from gsrecon.cli.options import Drive, OptionalPath
 
+_WORTH_WHILE = 0.95
+"""A repair that leaves more than this share of the ground's disagreement is not worth its file."""
+
 
 @dataclass(frozen=True)
 class RepairPoses:
@@ -68,7 +71,10 @@ class RepairPoses:
                 f"({found.corners} corners)"
             )
         out.print(f"{self.out}: corrections\n{page}: report")
-        out.print(f'to apply them, write pose_repair = "{self.out}" into the scene spec')
+        if after.median_m > _WORTH_WHILE * before.median_m:
+            out.print("the recorded poses fit the ground as well: this drive needs no repair")
+        else:
+            out.print(f'to apply them, write pose_repair = "{self.out}" into the scene spec')
         return 0
 
 

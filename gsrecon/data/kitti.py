@@ -49,7 +49,7 @@ def read_kitti_raw(path: Path | str) -> DrivingLog:
         (number for recording in cameras for number in recording.pictures),
         frame_count,
         " and ".join(str(drive / recording.name / "data") for recording in cameras),
-        drive / cameras[0].name / "timestamps.txt",
+        drive / "*" / "timestamps.txt",
     )
     ego = _read_ego(drive, frame_count)
     own_clock = ego.agrees_with(recording.timestamps_us for recording in cameras)

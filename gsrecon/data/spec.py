@@ -148,6 +148,8 @@ def find_spec(name: str) -> SceneSpec:
         )
     if name.endswith(".toml"):
         return read_spec(Path(name))
+    if Path(name).exists():
+        raise SpecError(f"{name}: say what the folder holds: {DRIVES}, with this path for PATH")
     raise SpecError(
         f"{name}: no such scene; give one of {', '.join(packaged) or 'none'}, a .toml file, or a drive "
         f"({DRIVES})"

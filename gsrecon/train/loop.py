@@ -166,9 +166,11 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
 
 
 def _take_census(state: TrainState, views: Views, config: TrainConfig, before: float) -> None:
-    """Removes what no fitted picture shows, where a census is due."""
+    """Removes what no fitted picture shows, where a census is due and every picture was fitted once."""
     density = config.density
     if not isinstance(density, ClassicDensity) or not density.censuses.due(before, state.progress):
+        return
+    if state.step < len(views):
         return
     state.prune_hidden(shown_pixels(state.graph, views, config.backend), density.prune_shown_share)
 

@@ -63,6 +63,12 @@ def test_a_drive_of_no_known_kind_is_named(capsys: pytest.CaptureFixture[str]) -
     fails(["train", "waymo:somewhere"], "waymo:somewhere: no such scene", capsys)
 
 
+def test_a_folder_without_its_kind_is_told_how_to_say_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails(["train", str(tmp_path)], f"{tmp_path}: say what the folder holds: kitti:PATH", capsys)
+
+
 def test_an_unknown_key_in_a_spec_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     spec = tmp_path / "mine.toml"
     spec.write_text('drive = "toy"\nimage_scael = 0.5\n')

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,8 +9,10 @@ from gsrecon.scene.static import StaticGroup
 from gsrecon.train.census import shown_pixels
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.initialise import start_scene
+from gsrecon.train.loop import fit_step
 from gsrecon.train.split import Split
 from gsrecon.train.state import TrainState
+from gsrecon.train.stopwatch import Stopwatch
 from gsrecon.train.views import Views
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
 
@@ -107,3 +111,17 @@ def test_many_pictures_are_asked_in_part(generator, monkeypatch):
     monkeypatch.setattr("gsrecon.train.census.MOST_PICTURES", 3)
     shown_pixels(state.graph, views)
     assert asked == [0, 2, 4]
+
+
+def test_no_census_is_taken_before_every_picture_was_fitted(generator):
+    state, views = a_run(generator)
+    put(state, 0, [-30.0, 0.0, 1.5], 0.9, 0.5)  # behind all cameras
+    hidden = state.graph["background"].gaussians.means[0].clone()
+    config = replace(CONFIG, steps=len(views) - 1)
+    while state.progress < 1:
+        fit_step(state, views, config, Stopwatch())
+    assert bool((state.graph["background"].gaussians.means == hidden).all(dim=1).any())
+    state.progress = 0.0
+    for _ in range(3 * len(views)):
+        fit_step(state, views, replace(CONFIG, steps=4 * len(views)), Stopwatch())
+    assert not bool((state.graph["background"].gaussians.means == hidden).all(dim=1).any())
