@@ -22,7 +22,7 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import Node
 from gsrecon.scene.objects import ObjectTable
 from gsrecon.scene.recording import Recording
-from gsrecon.scene.sealed import MANIFEST, manifest, read_sealed, write_sealed
+from gsrecon.scene.sealed import MANIFEST, check_sealed, manifest, write_sealed
 from gsrecon.scene.sky import Sky
 from gsrecon.scene.static import StaticGroup
 
@@ -55,9 +55,9 @@ def load_scene(folder: Path) -> SceneGraph:
         CheckpointError: The bundle is missing, damaged or of another format version.
     """
     folder = find_scene(Path(folder))
-    files = read_sealed(folder)
+    files = check_sealed(folder)
     try:
-        stored = json.loads(files["scene.json"])
+        stored = json.loads(files["scene.json"].read_bytes())
         nodes = [_restored(entry, files[entry["file"]]) for entry in stored["nodes"]]
         recording = None if stored["recording"] is None else Recording.from_json(stored["recording"])
         settings = RasterizeSettings(**stored["settings"])
@@ -115,13 +115,18 @@ def tensors_to_bytes(tensors: dict[str, Tensor]) -> bytes:
     return safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
 
 
-def tensors_from_bytes(content: bytes) -> dict[str, Tensor]:
+def mapped_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file that is read where they are touched: to take rows of, or to copy."""
+    return safetensors.torch.load_file(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file, in memory of their own."""
-    return {name: tensor.clone() for name, tensor in safetensors.torch.load(content).items()}
+    return {name: tensor.clone() for name, tensor in mapped_tensors(path).items()}
 
 
-def _restored(entry: dict[str, Any], content: bytes) -> Node:
+def _restored(entry: dict[str, Any], path: Path) -> Node:
     kind = NODE_KINDS.get(entry["kind"])
     if kind is None:
         raise ValueError(f"node {entry['id']!r} is of the unknown kind {entry['kind']!r}")
-    return kind.restored(entry["id"], entry["settings"], tensors_from_bytes(content))
+    return kind.restored(entry["id"], entry["settings"], read_tensors(path))

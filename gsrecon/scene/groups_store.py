@@ -21,13 +21,14 @@ from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
-from gsrecon.scene.bundle import NODE_KINDS, load_scene, tensors_from_bytes
+from gsrecon.scene.bundle import NODE_KINDS, load_scene, mapped_tensors, read_tensors
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan, Groups
 from gsrecon.scene.node import GaussianNode, Node
 from gsrecon.scene.recording import Recording
-from gsrecon.scene.sealed import read_sealed, write_sealed
+from gsrecon.scene.sealed import check_sealed, read_sealed, write_sealed
+from gsrecon.scene.static import StaticGroup
 
 FAR, BACKGROUND = "far", "background"
 """Ids of the shared far field and of each group's own background."""
@@ -120,7 +121,7 @@ class GroupStore:
             graph.add(node)
             graph.frozen.add(node.id)
         for other in plan.neighbours(number):
-            for node in _nodes(self.group(other) / "latest" / "scene", _is_drawn):
+            for node in _nodes(self.group(other) / "latest" / "scene", _is_drawn, of_rows=True):
                 if not isinstance(node, GaussianNode):
                     continue
                 if not node.object_ids:
@@ -135,7 +136,7 @@ class GroupStore:
 
     def corrections(self, plan: GroupPlan) -> list[Node]:
         """Appearance and camera refinement with each picture's rows from the group that owns it."""
-        graph = SceneGraph(_nodes(self.shared / "latest" / "scene", _is_correction))
+        graph = SceneGraph(list(_nodes(self.shared / "latest" / "scene", _is_correction)))
         self._correct(graph, None, plan, {})
         return list(graph)
 
@@ -179,8 +180,13 @@ def only_own_pictures(graph: SceneGraph, number: int, plan: GroupPlan) -> None:
             graph[id].parameters()[parameter].register_hook(lambda gradient, owned=owned: gradient * owned)
 
 
-def _nodes(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> list[Node]:
-    """Some nodes of a stored scene; the files of the others are not read.
+def _nodes(folder: Path, wanted: Callable[[dict[str, Any]], bool], of_rows: bool = False) -> Iterator[Node]:
+    """Some nodes of a stored scene, one after the other; the files of the others are not read.
+
+    Args:
+        folder: The scene's bundle.
+        wanted: Says by its entry in the bundle whether a node is.
+        of_rows: Rows will be taken of what stands still, at once: it need not be in memory as a whole.
 
     Raises:
         CheckpointError: The scene is missing, damaged, or of another version of gsrecon.
@@ -188,13 +194,10 @@ def _nodes(folder: Path, wanted: Callable[[dict[str, Any]], bool]) -> list[Node]
     try:
         stored = json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])
         entries = {entry["file"]: entry for entry in stored["nodes"] if wanted(entry)}
-        files = read_sealed(folder, lambda name: name in entries)
-        return [
-            NODE_KINDS[entry["kind"]].restored(
-                entry["id"], entry["settings"], tensors_from_bytes(files[name])
-            )
-            for name, entry in entries.items()
-        ]
+        paths = check_sealed(folder, lambda name: name in entries)
+        for name, entry in entries.items():
+            read = mapped_tensors if of_rows and entry["kind"] == StaticGroup.kind else read_tensors
+            yield NODE_KINDS[entry["kind"]].restored(entry["id"], entry["settings"], read(paths[name]))
     except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
         raise CheckpointError(
             f"{folder / 'scene.json'}: the scene does not fit this gsrecon ({error!r}); use the gsrecon that "
@@ -217,7 +220,7 @@ def _is_drawn(entry: dict[str, Any]) -> bool:
 
 def owned_parts(store: GroupStore, plan: GroupPlan) -> Iterator[SceneGraph]:
     """Every Gaussian of the scene once: the far field, then group after group."""
-    far = _nodes(store.shared / "latest" / "scene", lambda entry: entry["id"] == FAR)
+    far = list(_nodes(store.shared / "latest" / "scene", lambda entry: entry["id"] == FAR))
     if far:
         yield SceneGraph(far, recording=plan.recording)
     for number in range(len(plan)):

@@ -53,25 +53,33 @@ def read_sealed(folder: Path, wanted: Callable[[str], bool] | None = None) -> di
     Raises:
         CheckpointError: The folder, its manifest or a file is missing, damaged, or of another format version.
     """
-    stored = _read_manifest(folder)
     contents = {}
-    for name, seal in stored["files"].items():
-        if wanted is not None and not wanted(name):
-            continue
-        try:
+    for name, seal in _seals(folder, wanted).items():
+        with _readable(folder / name):
             content = (folder / name).read_bytes()
-        except OSError as error:
-            raise CheckpointError(
-                f"{folder / name}: the file is missing or unreadable ({error.strerror}); copy the folder "
-                "again from its source or take an earlier checkpoint"
-            ) from error
-        if len(content) != seal["bytes"] or hashlib.sha256(content).hexdigest() != seal["sha256"]:
-            raise CheckpointError(
-                f"{folder / name}: the file is damaged ({len(content)} bytes, {seal['bytes']} were written); "
-                "copy the folder again from its source or take an earlier checkpoint"
-            )
+        _require_undamaged(folder / name, len(content), hashlib.sha256(content).hexdigest(), seal)
         contents[name] = content
     return contents
+
+
+def check_sealed(folder: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, Path]:
+    """The same check without ever holding a whole file: where the files lie, by path inside the folder.
+
+    Args:
+        folder: The folder.
+        wanted: Says by its path whether a file is needed; None: all are.
+
+    Raises:
+        CheckpointError: The folder, its manifest or a file is missing, damaged, or of another format version.
+    """
+    paths = {}
+    for name, seal in _seals(folder, wanted).items():
+        path = folder / name
+        with _readable(path), open(path, "rb") as file:
+            size, checksum = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        _require_undamaged(path, size, checksum, seal)
+        paths[name] = path
+    return paths
 
 
 def manifest(files: Mapping[str, bytes]) -> bytes:
@@ -98,6 +106,31 @@ def disk_errors_explained(path: Path) -> Iterator[None]:
             f"{path}: cannot be written ({reason}); make room or choose another folder, then continue from "
             "the last checkpoint, which is intact"
         ) from error
+
+
+def _seals(folder: Path, wanted: Callable[[str], bool] | None) -> dict[str, dict]:
+    """Size and sum of the wanted files by path."""
+    files = _read_manifest(folder)["files"]
+    return {name: seal for name, seal in files.items() if wanted is None or wanted(name)}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: the file is missing or unreadable ({error.strerror}); copy the folder again from its "
+            "source or take an earlier checkpoint"
+        ) from error
+
+
+def _require_undamaged(path: Path, size: int, checksum: str, seal: dict) -> None:
+    if size != seal["bytes"] or checksum != seal["sha256"]:
+        raise CheckpointError(
+            f"{path}: the file is damaged ({size} bytes, {seal['bytes']} were written); copy the folder "
+            "again from its source or take an earlier checkpoint"
+        )
 
 
 def _read_manifest(folder: Path) -> dict:

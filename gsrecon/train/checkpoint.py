@@ -16,8 +16,8 @@ import safetensors
 import torch
 
 from gsrecon.errors import CheckpointError, TrainingError
-from gsrecon.scene.bundle import load_scene, scene_files, tensors_from_bytes, tensors_to_bytes
-from gsrecon.scene.sealed import disk_errors_explained, read_sealed, write_sealed
+from gsrecon.scene.bundle import load_scene, mapped_tensors, read_tensors, scene_files, tensors_to_bytes
+from gsrecon.scene.sealed import check_sealed, disk_errors_explained, write_sealed
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.state import TrainState
 
@@ -104,20 +104,18 @@ def _files(state: TrainState) -> dict[str, bytes]:
 
 
 def _read(path: Path, pictures: int, config: TrainConfig) -> TrainState:
-    files = read_sealed(path)
+    files = check_sealed(path, lambda name: name.startswith("training/"))
     graph = load_scene(path / "scene")
     graph.trainable()
     try:
-        counters = json.loads(files["training/counters.json"])
-        random = tensors_from_bytes(files["training/random.safetensors"])
-        optimizer = tensors_from_bytes(files["training/optimizer.safetensors"])
-        density = tensors_from_bytes(files["training/density.safetensors"])
+        counters = json.loads(files["training/counters.json"].read_bytes())
+        random = read_tensors(files["training/random.safetensors"])
         generator = torch.Generator()
         generator.set_state(random["generator"].clone())
         state = TrainState.start(graph, pictures, config, generator)
         state.sampler.load_state(random)
-        state.optimizer.load_state(optimizer)
-        state.load_density_state(density)
+        state.optimizer.load_state(mapped_tensors(files["training/optimizer.safetensors"]))
+        state.load_density_state(read_tensors(files["training/density.safetensors"]))
         state.step = counters["step"]
         state.progress = counters["progress"]
         state.seconds = counters["seconds"]

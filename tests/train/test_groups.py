@@ -121,7 +121,7 @@ def test_a_group_loses_what_its_pictures_do_not_show(drive, tmp_path):
     counts = []
     for share in (0.0, 0.5):
         density = ClassicDensity(cap=600, rounds=Rounds(count=0), prune_shown_share=share)
-        config = replace(GROUPED, steps=30, density=density)
+        config = replace(GROUPED, steps=120, density=density)
         result = train_groups(drive, SPEC, config, tmp_path / f"{share}")
         store = GroupStore(result.scene_dir)
         counts.append([len(store.own(group).trained_nodes[0].gaussians) for group in range(3)])
