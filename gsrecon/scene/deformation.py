@@ -27,11 +27,11 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import SUPPORT_SIGMAS
 from gsrecon.ops.splats import Splats
-from gsrecon.scene.added_rows import add_rows
+from gsrecon.scene.changed_rows import add_rows, scale_rows
 from gsrecon.scene.deformation_config import DeformationConfig, Extent, config_from_json
 from gsrecon.scene.deformation_schedule import Phase
 from gsrecon.scene.encoding import encode
-from gsrecon.scene.perceptron import head, hidden, new_head, new_hidden
+from gsrecon.scene.perceptron import heads, hidden, new_head, new_hidden
 
 Concerned = Callable[[Int64[Tensor, " M"]], Bool[Tensor, " M"]]
 """Which of some rows have to be at the right place."""
@@ -155,16 +155,15 @@ class Deformation:
         rows, threshold = self._rows(concerned)
         if len(rows) == 0:
             return splats
-        motion, opacity = self._run(gaussians, rows, threshold, time_s, objects)
-        opacities = add_rows(splats.opacities, rows, opacity - splats.opacities[rows])
+        motion, opacity = self._run(gaussians, splats, rows, threshold, time_s, objects)
+        opacities = add_rows(splats.opacities, rows, opacity)
         if motion is None:
             return replace(splats, opacities=opacities)
-        scales = gaussians.log_scales[rows].exp()
         return replace(
             splats,
             means=add_rows(splats.means, rows, motion[:, :3]),
             quats=add_rows(splats.quats, rows, motion[:, 3:7]),
-            scales=add_rows(splats.scales, rows, scales * motion[:, 7:].exp() - scales),
+            scales=scale_rows(splats.scales, rows, motion[:, 7:].exp()),
             opacities=opacities,
         )
 
@@ -179,11 +178,10 @@ class Deformation:
         chosen = self.evidence[torch.randint(len(self.evidence), (count,), generator=self.generator)]
         state = 0.5 + 0.5 * torch.rand(count, generator=self.generator)
         features = self._features(chosen[:, :3], state, chosen[:, 3:4], None)
-        motion, error = self._motion(features), features.new_zeros(())
-        if self.config.enhancement:
-            scale, shown = (2 * head(_ENHANCEMENT, self.networks, features).sigmoid()).unbind(1)
+        motion, shown = self._motion(features)
+        error = features.new_zeros(())
+        if shown is not None:
             error = torch.where(chosen[:, 4] > 0.5, (1 - shown).clamp_min(0), shown).square().mean()
-            motion = None if motion is None else scale[:, None] * motion
         known = chosen[:, 5].isfinite()
         if motion is not None and bool(known.any()):
             away = (motion[known, :3] - chosen[known, 5:]).norm(dim=1)
@@ -261,27 +259,26 @@ class Deformation:
     def _run(
         self,
         gaussians: Gaussians,
+        splats: Splats,
         rows: Int64[Tensor, " M"],
         threshold: Float[Tensor, " M"],
         time_s: float,
         objects: Int64[Tensor, " N"] | None,
     ) -> tuple[Float[Tensor, "M 10"] | None, Float[Tensor, " M"]]:
-        """The gated motion g a_p (dx, dr, ds) of some rows, and their opacities."""
-        config = self.config
+        """The gated motion g a_p (dx, dr, ds) of some rows, and what is added to their opacities."""
         state = self.state[rows]
         gate = gate_of(state, threshold)
         # Networks look a place up; where a Gaussian lies is fitted by its own gradient, not through them.
         means = gaussians.means[rows].detach()
         moment = means.new_tensor([[self._with_noise(time_s)]]).expand(len(rows), 1)
         features = self._features(means, state.detach(), moment, None if objects is None else objects[rows])
-        motion = self._motion(features)
-        opacity = self._canonical_opacity(gaussians, rows, gate)
-        if config.enhancement:
-            enhancement = 2 * head(_ENHANCEMENT, self.networks, features).sigmoid()
-            motion = None if motion is None else enhancement[:, :1] * motion
-            opacity = (opacity * (1 + gate * (enhancement[:, 1] - 1))).clamp(max=1.0)
+        motion, shown = self._motion(features)
+        still = splats.opacities[rows]
+        opacity = still + self._enhanced(gaussians, rows, gate)
+        if shown is not None:
+            opacity = (opacity * (1 + gate * (shown - 1))).clamp(max=1.0)
         self.latest = Deformed(state, gate, motion)
-        return None if motion is None else gate[:, None] * motion, opacity
+        return None if motion is None else gate[:, None] * motion, opacity - still
 
     def _features(
         self,
@@ -302,41 +299,51 @@ class Deformation:
             told.append(self.networks[_CODES][objects])
         return hidden(_TRUNK, self.networks, torch.cat(told, dim=1))
 
-    def _motion(self, features: Float[Tensor, "M W"]) -> Float[Tensor, "M 10"] | None:
-        """The motion dx [m], dr, ds."""
-        if not self.config.motion:
-            return None
-        motion = head(_MOTION, self.networks, features)
-        dx = _bounded(motion[:, :3], self.config.largest_motion_m)
-        return torch.cat([dx, motion[:, 3:7], _bounded(motion[:, 7:], _LARGEST_STRETCH)], dim=1)
+    def _motion(
+        self, features: Float[Tensor, "M W"]
+    ) -> tuple[Float[Tensor, "M 10"] | None, Float[Tensor, " M"] | None]:
+        """The motion a_p (dx [m], dr, ds), and a_s."""
+        names = [name for name in (_MOTION, _ENHANCEMENT) if f"{name}.weight" in self.networks]
+        if not names:
+            return None, None
+        told = dict(zip(names, heads(names, self.networks, features), strict=True))
+        motion = shown = None
+        if _MOTION in told:
+            raw = told[_MOTION]
+            dx = _bounded(raw[:, :3], self.config.largest_motion_m)
+            motion = torch.cat([dx, raw[:, 3:7], _bounded(raw[:, 7:], _LARGEST_STRETCH)], dim=1)
+        if _ENHANCEMENT in told:
+            scale, shown = (2 * told[_ENHANCEMENT].sigmoid()).unbind(1)
+            motion = None if motion is None else scale[:, None] * motion
+        return motion, shown
 
-    def _canonical_opacity(
+    def _enhanced(
         self, gaussians: Gaussians, rows: Int64[Tensor, " M"], gate: Float[Tensor, " M"]
-    ) -> Float[Tensor, " M"]:
-        """The opacity o_o."""
+    ) -> Float[Tensor, " M"] | float:
+        """What the OEM adds to the canonical opacity, o_o - o: exactly zero where it or the gate is."""
+        if not self.config.opacity_enhancement:
+            return 0.0
         logits = gaussians.logit_opacities[rows]
-        if self.config.opacity_enhancement:
-            logits = logits + gate * self._opacity_residual(gaussians, rows)
-        return logits.sigmoid()
+        return (logits + gate * self._opacity_residual(gaussians, rows)).sigmoid() - logits.sigmoid()
 
     def _opacity_residual(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:
         """What the OEM adds to the log-odds; it is free of time, and where nothing learns computed once."""
         learns = torch.is_grad_enabled() and any(t.requires_grad for t in self.networks.values())
         if self.generator is not None or learns:
-            return self._enhanced(gaussians, rows)
+            return self._oem(gaussians, rows)
         if self._baked is None or self._baked[0] is not gaussians:
             with torch.no_grad():
                 dynamic = self.dynamic.nonzero()[:, 0]
                 baked = torch.zeros_like(gaussians.logit_opacities)
-                self._baked = gaussians, baked.index_copy(0, dynamic, self._enhanced(gaussians, dynamic))
+                self._baked = gaussians, baked.index_copy(0, dynamic, self._oem(gaussians, dynamic))
         return self._baked[1][rows]
 
-    def _enhanced(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:
+    def _oem(self, gaussians: Gaussians, rows: Int64[Tensor, " M"]) -> Float[Tensor, " M"]:
         place = encode(self._scaled(gaussians.means[rows]), self.extent.octaves(self.config)[0])
         logits = gaussians.logit_opacities[rows, None]
         shape = [place, gaussians.quats[rows], gaussians.log_scales[rows], logits]
         features = hidden(_OPACITY_TRUNK, self.networks, torch.cat(shape, dim=1).detach())
-        return head(_OPACITY, self.networks, features)[:, 0]
+        return heads([_OPACITY], self.networks, features)[0][:, 0]
 
     def _scaled(self, points: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
         return (points - points.new_tensor(self.extent.centre)) / self.extent.half_size_m

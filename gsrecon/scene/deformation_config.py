@@ -16,9 +16,9 @@ from gsrecon.scene.encoding import octaves_down_to
 class DeformationConfig:
     """Networks and limits of a deformation."""
 
-    layers: int = 4
+    layers: int = 3
     """Hidden layers of the trunk; the paper's has 8."""
-    width: int = 128
+    width: int = 96
     """Width of the trunk; the paper's is 256."""
     motion: bool = True
     """Deformation net: move, turn and stretch."""
