@@ -4,12 +4,14 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "cpu/kernels.h"
 #include "math/blend.h"
@@ -220,6 +222,14 @@ CubeMapInputs cube_map_inputs(const Input4& texels, const Input2& directions, co
             world_from_cam.data(),   alpha.data(),         least_light};
 }
 
+PerceptronInputs perceptron_inputs(const Input2& inputs, const Input1& parameters, const std::vector<int>& widths) {
+    expect(widths.size() >= 2 && (int)inputs.shape(1) == widths.front(), "widths: expected that of the inputs first");
+    int64_t floats = 0;
+    for (size_t k = 0; k + 1 < widths.size(); k++) floats += (int64_t)(widths[k] + 1) * widths[k + 1];
+    expect((int64_t)parameters.shape(0) == floats, "parameters: expected weights and biases of every layer");
+    return {(int64_t)inputs.shape(0), (int)widths.size() - 1, widths.data(), inputs.data(), parameters.data()};
+}
+
 }  // namespace
 
 NB_MODULE(_C, m) {
@@ -380,4 +390,26 @@ NB_MODULE(_C, m) {
         },
         nb::arg("gradients"), nb::arg("values"), nb::arg("first_moments"), nb::arg("second_moments"), nb::arg("beta1"),
         nb::arg("beta2"), nb::arg("rate"), nb::arg("second_moment_scale"), nb::arg("epsilon"));
+
+    m.def("perceptron", [](Input2 inputs, Input1 parameters, const std::vector<int>& widths, Array2<float> outputs) {
+        const PerceptronInputs in = perceptron_inputs(inputs, parameters, widths);
+        expect(outputs.shape(0) == inputs.shape(0) && (int)outputs.shape(1) == widths.back(),
+               "outputs: expected [rows, last width]");
+        const nb::gil_scoped_release unlocked;
+        kernels().perceptron(in, outputs.data());
+    });
+
+    m.def(
+        "perceptron_vjp",
+        [](Input2 inputs, Input1 parameters, const std::vector<int>& widths, Input2 v_outputs,
+           Array1<float> v_parameters, std::optional<Array2<float>> v_inputs) {
+            const PerceptronInputs in = perceptron_inputs(inputs, parameters, widths);
+            expect(v_outputs.shape(0) == inputs.shape(0) && (int)v_outputs.shape(1) == widths.back(),
+                   "v_outputs: expected [rows, last width]");
+            expect(v_parameters.shape(0) == parameters.shape(0), "v_parameters: expected the parameters' shape");
+            const nb::gil_scoped_release unlocked;
+            kernels().perceptron_vjp(in, v_outputs.data(), v_parameters.data(), v_inputs ? v_inputs->data() : nullptr);
+        },
+        nb::arg("inputs"), nb::arg("parameters"), nb::arg("widths"), nb::arg("v_outputs"), nb::arg("v_parameters"),
+        nb::arg("v_inputs").none());
 }

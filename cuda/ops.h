@@ -118,6 +118,15 @@ struct AdamSettings {
     float beta1, beta2, rate, second_moment_scale, epsilon;
 };
 
+// A small fully connected network: ReLU behind all layers but the last.
+struct PerceptronInputs {
+    int64_t rows;
+    int layers;               // at least 1
+    const int* widths;        // [layers + 1]: of the inputs, then of each layer's results
+    const float* inputs;      // [rows, widths[0]]
+    const float* parameters;  // layer after layer: weights [results, inputs], then biases [results]
+};
+
 struct InspectOutputs {
     int32_t* ids;         // [C, H, W], null when not wanted
     float* median_depth;  // [C, H, W], null when not wanted

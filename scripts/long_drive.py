@@ -189,10 +189,9 @@ def render_case(case: Case, options: argparse.Namespace) -> dict[str, Any]:
     seconds: list[float] = []
     assert scene.recording is not None
     for frame in (frame for frame in scene.recording.frames if frame.held_out):
-        for _ in range(2):  # the first time, a group may have to be read
-            started = time.process_time()
-            with torch.no_grad():
-                render_frame(for_frame(scene, frame), scene.recording, frame)
+        drawn(for_frame(scene, frame), scene, frame)  # a group may have to be read first
+        started = time.process_time()
+        drawn(for_frame(scene, frame), scene, frame)
         seconds.append(time.process_time() - started)
     rendering = peak_bytes() - idle
     scores = evaluate(scene, log)

@@ -18,7 +18,9 @@ const Kernels kernel_table = {GSRECON_TEXT(GSRECON_ISA),
                               ssim,
                               cube_map,
                               cube_map_vjp,
-                              adam_rows};
+                              adam_rows,
+                              perceptron,
+                              perceptron_vjp};
 
 }  // namespace GSRECON_ISA
 }  // namespace gsrecon

@@ -33,6 +33,10 @@ void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, floa
 // Adam on every row whose gradient is not zero; all others stay as they are, moments too.
 void adam_rows(const AdamInputs&, const AdamSettings&);
 
+// A network's results [rows, last width], and the gradients of its parameters and, unless null, of its inputs.
+void perceptron(const PerceptronInputs&, float* outputs);
+void perceptron_vjp(const PerceptronInputs&, const float* v_outputs, float* v_parameters, float* v_inputs);
+
 }  // namespace GSRECON_ISA
 
 struct Kernels {
@@ -47,6 +51,8 @@ struct Kernels {
     decltype(&gsrecon::cube_map) cube_map;
     decltype(&gsrecon::cube_map_vjp) cube_map_vjp;
     decltype(&gsrecon::adam_rows) adam_rows;
+    decltype(&gsrecon::perceptron) perceptron;
+    decltype(&gsrecon::perceptron_vjp) perceptron_vjp;
 };
 
 // The fastest set this processor has, or the one the environment variable GSRECON_CPU_ISA names.

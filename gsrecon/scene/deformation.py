@@ -31,7 +31,7 @@ from gsrecon.scene.changed_rows import add_rows, scale_rows
 from gsrecon.scene.deformation_config import DeformationConfig, Extent, config_from_json
 from gsrecon.scene.deformation_schedule import Phase
 from gsrecon.scene.encoding import encode
-from gsrecon.scene.perceptron import heads, hidden, new_head, new_hidden
+from gsrecon.scene.perceptron import new_head, new_hidden, run
 
 Concerned = Callable[[Int64[Tensor, " M"]], Bool[Tensor, " M"]]
 """Which of some rows have to be at the right place."""
@@ -177,9 +177,8 @@ class Deformation:
             return None
         chosen = self.evidence[torch.randint(len(self.evidence), (count,), generator=self.generator)]
         state = 0.5 + 0.5 * torch.rand(count, generator=self.generator)
-        features = self._features(chosen[:, :3], state, chosen[:, 3:4], None)
-        motion, shown = self._motion(features)
-        error = features.new_zeros(())
+        motion, shown = self._answers(chosen[:, :3], state, chosen[:, 3:4], None)
+        error = chosen.new_zeros(())
         if shown is not None:
             error = torch.where(chosen[:, 4] > 0.5, (1 - shown).clamp_min(0), shown).square().mean()
         known = chosen[:, 5].isfinite()
@@ -271,8 +270,8 @@ class Deformation:
         # Networks look a place up; where a Gaussian lies is fitted by its own gradient, not through them.
         means = gaussians.means[rows].detach()
         moment = means.new_tensor([[self._with_noise(time_s)]]).expand(len(rows), 1)
-        features = self._features(means, state.detach(), moment, None if objects is None else objects[rows])
-        motion, shown = self._motion(features)
+        of_rows = None if objects is None else objects[rows]
+        motion, shown = self._answers(means, state.detach(), moment, of_rows)
         still = splats.opacities[rows]
         opacity = still + self._enhanced(gaussians, rows, gate)
         if shown is not None:
@@ -280,14 +279,17 @@ class Deformation:
         self.latest = Deformed(state, gate, motion)
         return None if motion is None else gate[:, None] * motion, opacity - still
 
-    def _features(
+    def _answers(
         self,
         means: Float[Tensor, "M 3"],
         state: Float[Tensor, " M"],
         times_s: Float[Tensor, "M 1"],
         objects: Int64[Tensor, " M"] | None,
-    ) -> Float[Tensor, "M W"]:
-        """What the trunk makes of places [m], states and times [s]."""
+    ) -> tuple[Float[Tensor, "M 10"] | None, Float[Tensor, " M"] | None]:
+        """The motion a_p (dx [m], dr, ds), and a_s, at places [m], states and times [s]; None: no head."""
+        heads = [name for name in (_MOTION, _ENHANCEMENT) if f"{name}.weight" in self.networks]
+        if not heads:
+            return None, None
         space, time = self.extent.octaves(self.config)
         start, stop = self.extent.start_s, self.extent.stop_s
         told = [
@@ -297,23 +299,14 @@ class Deformation:
         ]
         if objects is not None:
             told.append(self.networks[_CODES][objects])
-        return hidden(_TRUNK, self.networks, torch.cat(told, dim=1))
-
-    def _motion(
-        self, features: Float[Tensor, "M W"]
-    ) -> tuple[Float[Tensor, "M 10"] | None, Float[Tensor, " M"] | None]:
-        """The motion a_p (dx [m], dr, ds), and a_s."""
-        names = [name for name in (_MOTION, _ENHANCEMENT) if f"{name}.weight" in self.networks]
-        if not names:
-            return None, None
-        told = dict(zip(names, heads(names, self.networks, features), strict=True))
+        raw = dict(zip(heads, run(_TRUNK, heads, self.networks, torch.cat(told, dim=1)), strict=True))
         motion = shown = None
-        if _MOTION in told:
-            raw = told[_MOTION]
-            dx = _bounded(raw[:, :3], self.config.largest_motion_m)
-            motion = torch.cat([dx, raw[:, 3:7], _bounded(raw[:, 7:], _LARGEST_STRETCH)], dim=1)
-        if _ENHANCEMENT in told:
-            scale, shown = (2 * told[_ENHANCEMENT].sigmoid()).unbind(1)
+        if _MOTION in raw:
+            dx, turn, stretch = raw[_MOTION].split([3, 4, 3], dim=1)
+            dx = _bounded(dx, self.config.largest_motion_m)
+            motion = torch.cat([dx, turn, _bounded(stretch, _LARGEST_STRETCH)], dim=1)
+        if _ENHANCEMENT in raw:
+            scale, shown = (2 * raw[_ENHANCEMENT].sigmoid()).unbind(1)
             motion = None if motion is None else scale[:, None] * motion
         return motion, shown
 
@@ -342,8 +335,8 @@ class Deformation:
         place = encode(self._scaled(gaussians.means[rows]), self.extent.octaves(self.config)[0])
         logits = gaussians.logit_opacities[rows, None]
         shape = [place, gaussians.quats[rows], gaussians.log_scales[rows], logits]
-        features = hidden(_OPACITY_TRUNK, self.networks, torch.cat(shape, dim=1).detach())
-        return heads([_OPACITY], self.networks, features)[0][:, 0]
+        (added,) = run(_OPACITY_TRUNK, [_OPACITY], self.networks, torch.cat(shape, dim=1).detach())
+        return added[:, 0]
 
     def _scaled(self, points: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
         return (points - points.new_tensor(self.extent.centre)) / self.extent.half_size_m

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gsrecon.ops.perceptron import perceptron
+
 
 def new_layer(inputs: int, outputs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Weights [outputs, inputs] for a ReLU behind them, and biases of zero.
@@ -33,21 +35,14 @@ def new_head(name: str, inputs: int, outputs: int) -> dict[str, Tensor]:
     return {f"{name}.weight": torch.zeros(outputs, inputs), f"{name}.bias": torch.zeros(outputs)}
 
 
-def hidden(name: str, parameters: Mapping[str, Tensor], inputs: Float[Tensor, "N I"]) -> Float[Tensor, "N W"]:
-    """Hidden layers with ReLU, as many as there are of the name."""
-    values, k = inputs, 0
-    while f"{name}.{k}.weight" in parameters:
-        linear = torch.nn.functional.linear(
-            values, parameters[f"{name}.{k}.weight"], parameters[f"{name}.{k}.bias"]
-        )
-        values, k = linear.relu_(), k + 1
-    return values
-
-
-def heads(
-    names: Sequence[str], parameters: Mapping[str, Tensor], inputs: Float[Tensor, "N W"]
+def run(
+    trunk: str, heads: Sequence[str], parameters: Mapping[str, Tensor], inputs: Float[Tensor, "N I"]
 ) -> tuple[Float[Tensor, "N O"], ...]:
-    """Linear layers on the same inputs, in one product: many thin ones take much longer."""
-    weights = [parameters[f"{name}.weight"] for name in names]
-    weight, bias = torch.cat(weights), torch.cat([parameters[f"{name}.bias"] for name in names])
-    return torch.nn.functional.linear(inputs, weight, bias).split([len(w) for w in weights], dim=1)
+    """What each head, a linear layer, gives behind the hidden layers of a trunk."""
+    layers, k = [], 0
+    while f"{trunk}.{k}.weight" in parameters:
+        layers.append((parameters[f"{trunk}.{k}.weight"], parameters[f"{trunk}.{k}.bias"]))
+        k += 1
+    weights = [parameters[f"{name}.weight"] for name in heads]
+    layers.append((torch.cat(weights), torch.cat([parameters[f"{name}.bias"] for name in heads])))
+    return perceptron(inputs, layers).split([len(weight) for weight in weights], dim=1)
