@@ -107,7 +107,7 @@ def test_what_a_camera_cannot_see_is_left_alone_and_its_picture_is_the_same(gene
     graph = SceneGraph([field])
     seen = render(graph, camera(), T).image
     field.splats_at = lambda times_s, sh_degree=None, cameras=None: whole
-    # Functions of elements round differently at a tensor's end; a Gaussian that is wrongly left out shows more.
+    # Functions of elements round differently at a tensor's end; a Gaussian wrongly left out shows more.
     torch.testing.assert_close(render(graph, camera(), T).image, seen, atol=1e-5, rtol=0)
 
 
