@@ -24,7 +24,8 @@ from gsrecon.train.config import TrainConfig
 from gsrecon.train.corrections import first_corrections
 from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
 from gsrecon.train.first_gaussians import at_most, first_gaussians
-from gsrecon.train.initialise import background_node, lidar_points, start_scene
+from gsrecon.train.initialise import background_node, lidar_points, passing_finder, start_scene
+from gsrecon.train.lidar_passing import Passing, PassingFinder
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
 
@@ -170,9 +171,11 @@ def group_start(
         DatasetError: The group's pictures show no point to start from, or a picture or sweep is damaged.
     """
     generator = torch.Generator().manual_seed(seed)
-    gaussians = _background(part, plan, group, objects, config, generator)
+    background, passing, passes = _background(part, plan, group, objects, config, generator)
     graph = SceneGraph(recording=part.split.recording(), settings=config.settings)
-    graph.add(background_node(BACKGROUND, gaussians, part.split, config.dynamics, generator))
+    graph.add(
+        background_node(BACKGROUND, background, part.split, config.dynamics, generator, passing, passes)
+    )
     objects.add_to(graph, part, group, config, generator)
     for node in corrections:
         graph.add(node)
@@ -187,10 +190,12 @@ def _background(
     objects: Objects,
     config: TrainConfig,
     generator: torch.Generator,
-) -> Gaussians:
+) -> tuple[Gaussians, Passing | None, Bool[Tensor, " N"]]:
+    """First Gaussians, what passes by while the group's own pictures were taken, and which stand for that."""
     initial = config.initial
     lidar = replace(initial, lidar=_UNLIMITED if initial.lidar else 0)
-    points, colors = lidar_points(part.split, part.views, lidar, generator, objects.boxes)
+    finder = passing_finder(part.split, config)
+    points, colors = lidar_points(part.split, part.views, lidar, generator, objects.boxes, finder)
     # Far more points are seen than are needed; finding their homes is the slow part.
     some = at_most(_TRIED_FOR_ONE * initial.lidar, torch.arange(len(points)), generator)
     rows = some[plan.homes(points[some]) == group]
@@ -200,6 +205,10 @@ def _background(
     far_points, far_colors, sizes = points_beyond_lidar(part.views, part.split.log, rays, generator)
     rows = _starts_here(plan, group, far_points).nonzero()[:, 0]
     rows = at_most(initial.beyond_lidar, rows, generator)
+    passing, passing_count = None if finder is None else own_passing(finder, plan, group), 0
+    if passing is not None:
+        points, colors = torch.cat([passing.points, points]), torch.cat([passing.colors, colors])
+        passing_count = len(passing.points)
     limits = torch.cat([torch.full((len(points),), torch.inf), sizes[rows]])
     points, colors = torch.cat([points, far_points[rows]]), torch.cat([colors, far_colors[rows]])
     if len(points) < 2:
@@ -207,8 +216,15 @@ def _background(
             f"group {group} ({len(plan.frames(group))} pictures) observes no point to start from; cut the "
             "drive into fewer groups or set initial.beyond-lidar above 0"
         )
-    gaussians, _ = first_gaussians(points, colors, limits, config, generator)
-    return gaussians
+    gaussians, rows = first_gaussians(points, colors, limits, config, generator)
+    return gaussians, passing, rows < passing_count
+
+
+def own_passing(finder: PassingFinder, plan: GroupPlan, group: int) -> Passing:
+    """What passes by in key moments that belong to a group: its neighbours have the others."""
+    passing, start_us = finder.passing(), plan.recording.start_us
+    groups = [plan.of_time(start_us + round(1e6 * time_s)) for time_s in passing.times_s.tolist()]
+    return passing.select(torch.tensor(groups, dtype=torch.int64) == group)
 
 
 def _places(

@@ -54,7 +54,7 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
     """
     graph = SceneGraph(recording=split.recording(), settings=config.settings)
     boxes = _boxes(split, config)
-    finder = _finder(split, config)
+    finder = passing_finder(split, config)
     background, passing, passes = _background(split, views, config, generator, boxes, finder)
     graph.add(background_node("background", background, split, config.dynamics, generator, passing, passes))
     if boxes is not None:
@@ -113,7 +113,7 @@ def background_node(
     return DeformableField(id, gaussians, deformation)
 
 
-def _finder(split: Split, config: TrainConfig) -> PassingFinder | None:
+def passing_finder(split: Split, config: TrainConfig) -> PassingFinder | None:
     """Looks for what passes by, where a field is to carry it and sweeps tell."""
     dynamics = config.dynamics
     if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):

@@ -52,6 +52,11 @@ class Passing:
     windows_s: Float[Tensor, "N 2"]
     """From when to when each stands for the thing [s]."""
 
+    def select(self, rows: Bool[Tensor, " N"]) -> "Passing":
+        """Some of the points."""
+        columns = (self.points, self.colors, self.times_s, self.velocities, self.windows_s)
+        return Passing(*(column[rows] for column in columns))
+
     def answers(self, overlap_s: float, count: int, generator: torch.Generator) -> Float[Tensor, "E 8"]:
         """Random moments at which the points are there, moved along, and half as many when they are not.
 

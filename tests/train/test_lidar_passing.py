@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from gsrecon.data.log import DrivingLog, LidarSweep
+from gsrecon.scene.groups import GroupPlan, Groups
+from gsrecon.train.groups_start import own_passing
 from gsrecon.train.lidar_evidence import RangePicture
 from gsrecon.train.lidar_passing import PassingFinder
+from gsrecon.train.split import Split
 from tests.train.moving_drive import SPEED, centre_at
-from tests.train.tiny_drive import tiny_drive
+from tests.train.tiny_drive import SPEC, tiny_drive
 
 SWEEPS = 16
 
@@ -68,6 +71,18 @@ def test_key_moments_lie_about_a_length_apart_and_cover_the_time_between(finder)
     assert moments.diff().min() > 0.15
     windows = passing.windows_s.unique(dim=0)
     assert torch.equal(windows[1:, 0], windows[:-1, 1])
+
+
+def test_each_key_moment_belongs_to_the_group_of_its_time(finder):
+    log = tiny_drive(SWEEPS, spacing=0.0)
+    recording = Split.of(log, SPEC).recording()
+    plan = GroupPlan.cut(recording, Groups(count=2))
+    assert len(plan) == 2
+    whole, parts = finder.passing(), [own_passing(finder, plan, group) for group in (0, 1)]
+    second_s = recording.time_s(plan.starts_us[1])
+    assert parts[0].times_s.max() < second_s <= parts[1].times_s.min()
+    assert torch.equal(torch.cat([part.points for part in parts]), whole.points)
+    assert torch.equal(torch.cat([part.windows_s for part in parts]), whole.windows_s)
 
 
 def test_points_of_other_sweeps_are_moved_to_the_key_moment(finder):
