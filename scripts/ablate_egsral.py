@@ -9,7 +9,7 @@ share of Gaussians on which networks run, and the time of a step.
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from gsrecon.data.log import DrivingLog
 from gsrecon.data.rectangles import with_rectangles
 from gsrecon.data.spec import SceneSpec, find_spec, open_drive
 from gsrecon.evaluation.evaluate import evaluate
+from gsrecon.evaluation.plots import Line, line_plot
 from gsrecon.evaluation.scores import Summary
+from gsrecon.files import write_text
 from gsrecon.scene.deformation_config import DeformationConfig
 from gsrecon.scene.groups_scene import open_scene, parts
 from gsrecon.train.config import TrainConfig
@@ -32,6 +34,9 @@ from gsrecon.train.dynamics import (
 )
 from gsrecon.train.groups import train_groups
 
+_EVALUATIONS = 10
+"""Points of a curve."""
+_CURVE = "held_out_psnr_moving"
 _PLAIN = DeformationConfig(enhancement=False, opacity_enhancement=False)
 VARIANTS: Mapping[str, DynamicsConfig] = {
     "static only": NoDynamics(),
@@ -58,6 +63,8 @@ class Row:
     """Mean over the run [ms]."""
     last_step_ms: float
     """Mean over the last tenth, when the discovery is over [ms]."""
+    curve: Sequence[tuple[int, float]] = ()
+    """PSNR of moving objects in held-out pictures after some steps [dB]."""
 
 
 def main() -> None:
@@ -69,7 +76,9 @@ def main() -> None:
     log, spec = open_drive(spec, options.data)
     if options.rectangles is not None:
         log = with_rectangles(log, options.rectangles)
-    config = TrainConfig(steps=options.steps, mask_moving=False, evaluations=0, checkpoints=1)
+    config = TrainConfig(steps=options.steps, mask_moving=False, evaluations=_EVALUATIONS, checkpoints=1)
+    if options.curves is None:
+        config = replace(config, evaluations=0)
     if options.cap is not None:
         config = replace(
             config,
@@ -77,11 +86,15 @@ def main() -> None:
             initial=replace(config.initial, lidar=round(0.6 * options.cap), beyond_lidar=options.cap // 10),
         )
     variants = variants_of(config, options.groups, boxes=bool(log.tracks))
+    rows = []
     print(heading())
     with tempfile.TemporaryDirectory() as scratch:
         for name in options.only or variants:
             folder = (options.run or Path(scratch)) / name.replace(" ", "").replace("+", "with-")
-            print(line(measure(name, log, spec, variants[name], folder)), flush=True)
+            rows.append(measure(name, log, spec, variants[name], folder))
+            print(line(rows[-1]), flush=True)
+    if options.curves is not None:
+        write_text(options.curves, curves(rows))
 
 
 def variants_of(config: TrainConfig, groups: int | None, boxes: bool) -> dict[str, TrainConfig]:
@@ -109,7 +122,16 @@ def measure(name: str, log: DrivingLog, spec: SceneSpec, config: TrainConfig, fo
         gaussians=result.gaussians,
         step_ms=1000 * result.seconds / result.steps,
         last_step_ms=1000 * span[1] / max(span[0], 1),
+        curve=[(row["step"], row[_CURVE]) for row in rows if _CURVE in row],
     )
+
+
+def curves(rows: Sequence[Row]) -> str:
+    """The rows' curves as one SVG picture."""
+    lines = [
+        Line(row.name, [x for x, _ in row.curve], [y for _, y in row.curve]) for row in rows if row.curve
+    ]
+    return line_plot("Moving objects, held-out pictures", "step", "PSNR [dB]", lines)
 
 
 def heading() -> str:
@@ -146,6 +168,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rectangles", type=Path, help="TOML file that marks what moves in some pictures")
     parser.add_argument("--toy", help="JSON settings of the toy drive that differ from its spec's")
+    parser.add_argument("--curves", type=Path, help="draw PSNR of moving objects over the steps (.svg)")
     parser.add_argument("--run", type=Path, help="where runs are kept; a temporary folder when left out")
     return parser.parse_args()
 

@@ -29,6 +29,8 @@ class View:
     """Pixels that enter the loss; None: all of them."""
     sky: Bool[Tensor, "H W"] | None
     """Pixels known to be sky."""
+    moving: Bool[Tensor, "H W"] | None
+    """Pixels known to show moving objects."""
     depth_pixels: Int64[Tensor, " M"]
     """Flat indices into [H, W] of pixels with a lidar point."""
     depths: Float[Tensor, " M"]
@@ -37,7 +39,7 @@ class View:
     @property
     def size_bytes(self) -> int:
         """Memory it takes."""
-        tensors = (self.image, self.counts, self.sky, self.depth_pixels, self.depths)
+        tensors = (self.image, self.counts, self.sky, self.moving, self.depth_pixels, self.depths)
         return sum(tensor.nbytes for tensor in tensors if tensor is not None)
 
 
@@ -101,7 +103,7 @@ class Views:
         return view
 
     def _read(self, frame: CameraFrame) -> View:
-        sky = self._log.mask(frame, "sky")
+        sky, moving = (self._log.mask(frame, kind) for kind in ("sky", "moving"))
         counts = torch.from_numpy(counted_pixels(self._log, frame, self._mask_moving, self._dilation_px))
         pixels, depths = self._depth(frame)
         return View(
@@ -109,6 +111,7 @@ class Views:
             image=torch.from_numpy(self._log.image(frame)),
             counts=None if bool(counts.all()) else counts,
             sky=None if sky is None else torch.from_numpy(sky),
+            moving=None if moving is None else torch.from_numpy(moving),
             depth_pixels=pixels,
             depths=depths,
         )

@@ -32,7 +32,7 @@ def test_a_variant_is_trained_and_measured(name, tmp_path):
         initial=InitialPoints(lidar=500, beyond_lidar=50),
         sky_resolution=8,
         mask_moving=False,
-        evaluations=0,
+        evaluations=3,
         checkpoints=1,
         log_every=2,
     )
@@ -41,6 +41,9 @@ def test_a_variant_is_trained_and_measured(name, tmp_path):
     assert row.summary.psnr_moving is not None
     assert row.gaussians > 0
     assert row.last_step_ms > 0
+    assert [step for step, _ in row.curve] == [4, 8, 12]
+    assert row.curve[-1][1] == pytest.approx(row.summary.psnr_moving, abs=0.1)
+    assert ablate.curves([row]).startswith("<svg")
 
 
 @pytest.mark.slow

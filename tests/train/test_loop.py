@@ -191,6 +191,7 @@ def test_depth_loss_is_the_log_ratio_where_something_is_drawn():
         image=torch.zeros(2, 2, 3, dtype=torch.uint8),
         counts=None,
         sky=None,
+        moving=None,
         depth_pixels=torch.tensor([0, 1, 3]),
         depths=torch.tensor([10.0, 10.0, 10.0]),
     )
