@@ -6,7 +6,7 @@ from torch import Tensor
 
 _LEAF = 32
 _GROUP = 64
-_MAX_PAIRS = 1 << 22
+_MAX_PAIRS = 1 << 18
 
 
 def mean_neighbour_distance(points: Float[Tensor, "N 3"], k: int = 3) -> Float[Tensor, " N"]:

@@ -39,10 +39,10 @@ from gsrecon.train.views import Views
 Colored = tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]
 """Points in world [m] and their colours in [0, 1]."""
 
-_MOST_WAITING = 2_000_000
+_MOST_WAITING = 1_000_000
 """Lidar points that wait to be thinned, so that memory does not grow with the length of the drive."""
 
-_MOST_DISTANCES = 2**24
+_MOST_DISTANCES = 2**21
 """Distances between points and cameras that are held at once."""
 
 
