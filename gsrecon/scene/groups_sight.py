@@ -22,7 +22,7 @@ _SPACING_RAD = 0.05
 
 _PICTURES_AT_ONCE = 12
 
-_MOST_PAIRS = 2**19
+_MOST_PAIRS = 1 << 17
 """Pairs of point and picture that are looked at at once."""
 
 
