@@ -127,11 +127,12 @@ def measure(name: str, log: DrivingLog, spec: SceneSpec, config: TrainConfig, fo
 
 
 def curves(rows: Sequence[Row]) -> str:
-    """The rows' curves as one SVG picture."""
+    """The rows' curves as one SVG picture, whose letters are seen on light and dark pages."""
     lines = [
         Line(row.name, [x for x, _ in row.curve], [y for _, y in row.curve]) for row in rows if row.curve
     ]
-    return line_plot("Moving objects, held-out pictures", "step", "PSNR [dB]", lines)
+    plot = line_plot("Moving objects, held-out pictures", "step", "PSNR [dB]", lines)
+    return plot.replace("currentColor", "#808080")
 
 
 def heading() -> str:
