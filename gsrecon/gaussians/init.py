@@ -12,6 +12,9 @@ from gsrecon.geometry.spherical_harmonics import rgb_to_sh0
 from gsrecon.ops.knn import mean_neighbour_distance
 
 
+_MOST_VOXELS = 2**62
+
+
 @dataclass(frozen=True)
 class InitialGaussians:
     """How points become Gaussians."""
@@ -78,8 +81,22 @@ def thin_by_voxels(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, "
     """
     if size <= 0 or len(points) == 0:
         return torch.arange(len(points))
-    cells = torch.floor(points.double() / size).long()
-    _, voxel = torch.unique(cells, dim=0, return_inverse=True)
-    first = torch.full((int(voxel.max()) + 1,), len(points))
-    first.scatter_reduce_(0, voxel, torch.arange(len(points)), reduce="amin")
-    return first.sort().values
+    voxels, order = _voxel_numbers(points, size).sort(stable=True)
+    first = torch.ones_like(voxels, dtype=torch.bool)
+    first[1:] = voxels[1:] != voxels[:-1]
+    return order[first].sort().values
+
+
+def _voxel_numbers(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, " N"]:
+    """A number for each voxel."""
+    numbers, count = torch.zeros(len(points), dtype=torch.int64), 1
+    for axis in range(3):
+        cells = torch.floor(points[:, axis].double() / size).long()
+        cells -= cells.min()
+        extent = int(cells.max()) + 1
+        if count * extent > _MOST_VOXELS:  # a few points very far apart
+            numbers, count = torch.unique(numbers, return_inverse=True)[1], len(points)
+            cells = torch.unique(cells, return_inverse=True)[1]
+            extent = len(points)
+        numbers, count = numbers * extent + cells, count * extent
+    return numbers

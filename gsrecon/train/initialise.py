@@ -42,7 +42,7 @@ Colored = tuple[Float[Tensor, "N 3"], Float[Tensor, "N 3"]]
 _MOST_WAITING = 1_000_000
 """Lidar points that wait to be thinned, so that memory does not grow with the length of the drive."""
 
-_MOST_DISTANCES = 2**21
+_MOST_DISTANCES = 2**22
 """Distances between points and cameras that are held at once."""
 
 
@@ -242,8 +242,10 @@ def _thinned(
     points, colors = (torch.cat(columns) for columns in zip(*parts, strict=True))
     if len(points) == 0:
         return points, colors
-    rows_at_once = max(1, _MOST_DISTANCES // len(centres))
-    distances = torch.cat([torch.cdist(part, centres).amin(dim=1) for part in points.split(rows_at_once)])
+    # In place: small results between large ones that come and go would tear holes into memory.
+    distances, rows_at_once = points.new_empty(len(points)), max(1, _MOST_DISTANCES // len(centres))
+    for part, nearest in zip(points.split(rows_at_once), distances.split(rows_at_once), strict=True):
+        nearest.copy_(torch.cdist(part, centres).amin(dim=1))
     octave = (distances * initial.voxel_angle / initial.smallest_voxel).log2().round().clamp(0, 12)
     kept = []
     for level in octave.unique().tolist():
