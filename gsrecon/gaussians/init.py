@@ -11,7 +11,6 @@ from gsrecon.gaussians.surfaces import surface_frames
 from gsrecon.geometry.spherical_harmonics import rgb_to_sh0
 from gsrecon.ops.knn import mean_neighbour_distance
 
-
 _MOST_VOXELS = 2**62
 
 
