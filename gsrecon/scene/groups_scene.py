@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.memory import give_back_memory
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.bundle import load_scene
@@ -71,10 +72,12 @@ class GroupedScene:
             return self._resident[number]
         while len(self._resident) >= self.plan.groups.resident:
             self._resident.popitem(last=False)
+            give_back_memory()
         graph = self._store.own(number)
         graph.recording, graph.settings = self.recording, self.settings
         self._store.surround(graph, number, self.plan)
         _join_static(graph)
+        give_back_memory()
         self._resident[number] = graph
         return graph
 

@@ -17,6 +17,7 @@ from gsrecon.data.log import DrivingLog
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import CheckpointError, SpecError
 from gsrecon.gaussians.schedule import Rounds
+from gsrecon.memory import give_back_memory
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_scene import GroupedScene
 from gsrecon.scene.groups_store import GroupStore, only_own_pictures
@@ -234,12 +235,16 @@ class _GroupedRun:
                 continue
             for observer in self.observers:
                 observer.on_event(f"{share.told}: first Gaussians")
-            part = group_part(self.split, self.plan, number, self.spec, share.config)
-            corrections = first_corrections(self.split, share.config)
-            seed = self.config.seed + 1 + number
-            graph = group_start(part, self.plan, number, objects, corrections, share.config, seed)
-            generator = torch.Generator().manual_seed(seed)
-            save_checkpoint(TrainState.start(graph, len(part.views), share.config, generator), share.folder)
+            self._start_group(number, share, objects)
+            give_back_memory()
+
+    def _start_group(self, number: int, share: Share, objects: Objects) -> None:
+        part = group_part(self.split, self.plan, number, self.spec, share.config)
+        corrections = first_corrections(self.split, share.config)
+        seed = self.config.seed + 1 + number
+        graph = group_start(part, self.plan, number, objects, corrections, share.config, seed)
+        generator = torch.Generator().manual_seed(seed)
+        save_checkpoint(TrainState.start(graph, len(part.views), share.config, generator), share.folder)
 
     def _visits(self) -> Iterator[tuple[int, float, str]]:
         """Group, the fraction of its run at the end of the visit, and how progress names it; in order."""
@@ -255,12 +260,14 @@ class _GroupedRun:
                     yield number, until, f"round {done + 1} of {rounds}, {share.told}"
 
     def _visit(self, number: int, until: float, told: str, stop: StopFlag) -> None:
+        give_back_memory()
         share = self.groups[number]
         part = group_part(self.split, self.plan, number, self.spec, share.config)
         state = load_checkpoint(share.folder, len(part.views), share.config)
         share.note(state)  # an older one than was thought, where the newest is damaged
         self.store.surround(state.graph, number, self.plan)
         only_own_pictures(state.graph, number, self.plan)
+        give_back_memory()
         self._steps(state, part.views, share, until, told, stop)
 
     def _steps(
