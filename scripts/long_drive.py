@@ -48,6 +48,8 @@ DOCUMENT, PICTURE = ROOT / "docs" / "groups.md", ROOT / "docs" / "images" / "gro
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 LONG_M, SHORT, GROUPS = 1200, range(540, 660), 10
+WINDOW, ENLARGED = (72, 96), 4
+"""Height and width of the part that is shown [px], and how much it is enlarged."""
 PICTURE_MEMORY_MIB = 32
 """The same for all cases, so that decoded pictures do not hide what a scene needs."""
 
@@ -273,7 +275,7 @@ def peak_bytes() -> int:
 
 
 def write_picture(options: argparse.Namespace) -> None:
-    """Recorded, without groups, in groups: the held-out picture whose near pixels gain most from groups."""
+    """Recorded, without groups, in groups: where the held-out picture that gains most gains most."""
     whole, groups = (read(options.work, name)["pictures"] for name in ("whole", "groups"))
     gains = {
         index: groups[index] - whole[index] for index in whole if None not in (groups[index], whole[index])
@@ -287,7 +289,18 @@ def write_picture(options: argparse.Namespace) -> None:
         assert scene.recording is not None
         frame = next(frame for frame in scene.recording.frames if frame.index == chosen)
         row.append(to_uint8(drawn(for_frame(scene, frame), scene, frame).astype(np.float32)))
-    write_png(PICTURE, np.concatenate(row, axis=1))
+    window = most_gained(*row)
+    enlarged = [picture[window].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1) for picture in row]
+    write_png(PICTURE, np.concatenate(enlarged, axis=1))
+
+
+def most_gained(recorded: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns of the part that comes nearest to what was recorded."""
+    errors = [np.square(picture.astype(np.float32) - recorded).sum(axis=2) for picture in (before, after)]
+    gain = torch.from_numpy(errors[0] - errors[1])[None]
+    sums = torch.nn.functional.avg_pool2d(gain, WINDOW, stride=1)[0]
+    top, left = divmod(int(sums.argmax()), sums.shape[1])
+    return slice(top, top + WINDOW[0]), slice(left, left + WINDOW[1])
 
 
 def write_document(results: dict[str, dict[str, Any]], options: argparse.Namespace) -> None:
