@@ -1,7 +1,6 @@
 """Giving memory back to the system."""
 
 import ctypes
-import gc
 
 
 def give_back_memory() -> None:
@@ -10,7 +9,6 @@ def give_back_memory() -> None:
     For moments when much was freed and other things will take its place: pieces of it would otherwise be
     held between what came and went.
     """
-    gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
