@@ -76,9 +76,8 @@ def main() -> None:
     log, spec = open_drive(spec, options.data)
     if options.rectangles is not None:
         log = with_rectangles(log, options.rectangles)
-    config = TrainConfig(steps=options.steps, mask_moving=False, evaluations=_EVALUATIONS, checkpoints=1)
-    if options.curves is None:
-        config = replace(config, evaluations=0)
+    evaluations = 0 if options.curves is None else _EVALUATIONS
+    config = TrainConfig(steps=options.steps, mask_moving=False, evaluations=evaluations, checkpoints=1)
     if options.cap is not None:
         config = replace(
             config,

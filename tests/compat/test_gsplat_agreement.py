@@ -12,7 +12,7 @@ from gsrecon.compat.gsplat_stages import composite
 from tests.compat.small_scenes import CAMERAS, GAUSSIANS, HEIGHT, WIDTH, as_leaves, small_scene
 from tests.ops.agreement import on_se3, relative_error
 
-pytest.importorskip("gsplat")
+pytest.importorskip("gsplat", reason="gsplat is not installed; the dev extra brings it")
 from tests.compat.gsplat_oracle import rasterization_oracle
 
 CLOSE = {torch.float64: 2e-6, torch.float32: 2e-4}

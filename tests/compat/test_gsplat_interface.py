@@ -16,7 +16,7 @@ def small(*shape, dtype=torch.float32, **options):
 
 
 def test_names_order_and_defaults_are_gsplats():
-    gsplat = pytest.importorskip("gsplat")
+    gsplat = pytest.importorskip("gsplat", reason="gsplat is not installed; the dev extra brings it")
     ours = inspect.signature(rasterization).parameters.values()
     theirs = inspect.signature(gsplat.rasterization).parameters.values()
 
@@ -132,7 +132,7 @@ def test_batch_dimensions_are_refused_by_name():
 
 
 def test_gsplats_own_global_shutter_is_taken():
-    gsplat = pytest.importorskip("gsplat")
+    gsplat = pytest.importorskip("gsplat", reason="gsplat is not installed; the dev extra brings it")
     image = rasterization(**small(), rolling_shutter=gsplat.RollingShutterType.GLOBAL)[0]
     assert torch.equal(image, rasterization(**small())[0])
     with pytest.raises(NotImplementedError, match="rolling_shutter: .*ROLLING_LEFT_TO_RIGHT"):

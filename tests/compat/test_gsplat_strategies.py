@@ -11,7 +11,7 @@ from gsrecon.compat import gsplat_mcmc
 from gsrecon.compat.gsplat import rasterization
 from gsrecon.gaussians.density_mcmc import relocate
 
-pytest.importorskip("gsplat")
+pytest.importorskip("gsplat", reason="gsplat is not installed; the dev extra brings it")
 from gsplat import DefaultStrategy, MCMCStrategy
 from gsplat.cuda._torch_impl import _quat_scale_to_covar_preci
 
