@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, UInt8
 from PIL import Image
 
-from gsrecon.data.images_cache import computed_folder, emptied, file_state, key_of
+from gsrecon.data.cache import computed_folder, emptied, file_state, key_of
 from gsrecon.data.images_found import Pictures
 from gsrecon.data.images_job import colmap_job
 from gsrecon.data.images_settings import ImagesSettings

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from gsrecon.data.images_cache import computed_folder, emptied, file_state, key_of
+from gsrecon.data.cache import computed_folder, emptied, file_state, key_of
 from gsrecon.data.images_found import Stream
 from gsrecon.data.video import extract_pictures
 

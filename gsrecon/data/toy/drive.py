@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from gsrecon.data.images_cache import cache_root
+from gsrecon.data.cache import cache_root
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep, Track
 from gsrecon.data.pictures import PictureSource
 from gsrecon.data.toy.classes import CLASS_ID
