@@ -352,6 +352,19 @@ NB_MODULE(_C, m) {
         nb::arg("camera_records"), nb::arg("tile_entries"), nb::arg("entries"), nb::arg("object_index").none(),
         nb::arg("ids").none(), nb::arg("median_depth").none());
 
+    m.def("alone", [](Input2 means2d, Array2<const int32_t> radii, Input2 conics, Input1 opacities,
+                      Array1<const int32_t> gaussians, Array1<const int64_t> first_gaussian,
+                      Array2<const int32_t> windows, Array1<const int64_t> first_pixel, Array1<float> alpha) {
+        const size_t objects = windows.shape(0);
+        expect(windows.shape(1) == 4, "windows: expected [objects, 4]");
+        expect(first_gaussian.shape(0) == objects + 1 && first_pixel.shape(0) == objects + 1,
+               "first_gaussian, first_pixel: expected [objects + 1]");
+        const nb::gil_scoped_release unlocked;
+        kernels().alone({(int64_t)objects, means2d.data(), radii.data(), conics.data(), opacities.data(),
+                         gaussians.data(), first_gaussian.data(), windows.data(), first_pixel.data()},
+                        alpha.data());
+    });
+
     m.def(
         "ssim",
         [](Input4 a, Input4 b, std::optional<Array4<float>> gradient) {

@@ -127,6 +127,19 @@ struct PerceptronInputs {
     const float* parameters;  // layer after layer: weights [results, inputs], then biases [results]
 };
 
+// The Gaussians of each object of one camera's picture, and the windows the objects are drawn in.
+struct AloneInputs {
+    int64_t objects;
+    const float* means2d;           // [N, 2]
+    const int32_t* radii;           // [N, 2]
+    const float* conics;            // [N, 3]
+    const float* opacities;         // [N]
+    const int32_t* gaussians;       // visible rows, object by object
+    const int64_t* first_gaussian;  // [objects + 1] in `gaussians`
+    const int32_t* windows;         // [objects, 4] left, top, right, bottom [px]
+    const int64_t* first_pixel;     // [objects + 1] in the result: windows one after the other, row by row
+};
+
 struct InspectOutputs {
     int32_t* ids;         // [C, H, W], null when not wanted
     float* median_depth;  // [C, H, W], null when not wanted

@@ -23,6 +23,9 @@ void composite_vjp(const CompositeInputs&, const TileLists&, const float* image,
 // Which object weighs most in each pixel, and where the transmittance passes one half.
 void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&);
 
+// Alpha of each object's Gaussians without anything else, inside its window.
+void alone(const AloneInputs&, float* alpha);
+
 // Mean structural similarity of pictures [pictures, H, W, channels] and, if wanted, its gradient with respect to a.
 double ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* gradient);
 
@@ -47,6 +50,7 @@ struct Kernels {
     decltype(&gsrecon::composite) composite;
     decltype(&gsrecon::composite_vjp) composite_vjp;
     decltype(&gsrecon::inspect) inspect;
+    decltype(&gsrecon::alone) alone;
     decltype(&gsrecon::ssim) ssim;
     decltype(&gsrecon::cube_map) cube_map;
     decltype(&gsrecon::cube_map_vjp) cube_map_vjp;

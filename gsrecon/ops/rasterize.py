@@ -61,28 +61,8 @@ def _rasterize_cpu(
     splats: Splats, cameras: Cameras, settings: RasterizeSettings, backgrounds: Tensor | None
 ) -> Rasterized:
     _check(splats, cameras)
-    degree = _harmonics_degree(splats, settings)
     size = {"width": cameras.width, "height": cameras.height}
-    projection = _native.project(
-        splats.means,
-        splats.quats,
-        splats.scales,
-        splats.opacities,
-        splats.sh0,
-        _sh_rest(splats),
-        splats.object_index,
-        compose_poses(cameras.viewmats, splats.world_from_object).float(),
-        cameras.Ks.float(),
-        _fisheye_lens(cameras),
-        model=cameras.model,
-        antialiased=settings.mode == "antialiased",
-        near_plane=settings.near_plane,
-        far_plane=settings.far_plane,
-        radius_clip=settings.radius_clip,
-        eps2d=settings.eps2d,
-        sh_degree=degree,
-        **size,
-    )
+    projection = project_cpu(splats, cameras, settings, _harmonics_degree(splats, settings))
     colors = _channels(splats, projection, len(cameras))
     probe = torch.zeros_like(projection.means2d, requires_grad=True) if settings.absgrad else None
     composition = _native.composite(projection, colors, probe, with_depth=settings.depth, **size)
@@ -116,6 +96,33 @@ def _rasterize_cpu(
             projection.opacities,
             probe,
         ),
+    )
+
+
+def project_cpu(
+    splats: Splats, cameras: Cameras, settings: RasterizeSettings, sh_degree: int
+) -> _native.Projection:
+    """The compiled projection; a degree of -1 does without the harmonics' colours."""
+    return _native.project(
+        splats.means,
+        splats.quats,
+        splats.scales,
+        splats.opacities,
+        splats.sh0 if sh_degree >= 0 else None,
+        _sh_rest(splats) if sh_degree >= 0 else None,
+        splats.object_index,
+        compose_poses(cameras.viewmats, splats.world_from_object).float(),
+        cameras.Ks.float(),
+        _fisheye_lens(cameras),
+        width=cameras.width,
+        height=cameras.height,
+        model=cameras.model,
+        antialiased=settings.mode == "antialiased",
+        near_plane=settings.near_plane,
+        far_plane=settings.far_plane,
+        radius_clip=settings.radius_clip,
+        eps2d=settings.eps2d,
+        sh_degree=sh_degree,
     )
 
 

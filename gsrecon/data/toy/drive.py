@@ -21,6 +21,7 @@ from gsrecon.data.toy.picture import ToyTruth, take_picture
 from gsrecon.data.toy.rig import delay_us, make_rig
 from gsrecon.data.toy.scenery import Scenery, build_scenery
 from gsrecon.data.toy.store import Store
+from gsrecon.data.toy.visibility import AloneTracer, ToyObject
 from gsrecon.data.toy.world import World
 
 _START_US = 1_000_000
@@ -51,6 +52,10 @@ class ToyDrive:
     def world(self) -> World:
         """The street ready for rays; a drive that comes from the cache never needs it."""
         return World(self.config, self.street, self.scenery, self._threads)
+
+    @cached_property
+    def _alone(self) -> AloneTracer:
+        return AloneTracer(self.scenery.actors)
 
     @cached_property
     def instance_ids(self) -> dict[str, int]:
@@ -112,6 +117,21 @@ class ToyDrive:
         if camera not in self.cameras:
             raise ValueError(f"camera: expected one of {sorted(self.cameras)}, got {camera!r}")
         return take_picture(self.world, self.cameras[camera], world_from_cam, self._time_s(timestamp_us))
+
+    def objects_at(
+        self, camera: str, world_from_cam: Float64[np.ndarray, "4 4"], timestamp_us: int, truth: ToyTruth
+    ) -> list[ToyObject]:
+        """How much a camera sees of each object that would have a pixel in its picture.
+
+        Args:
+            camera: One of the rig's.
+            world_from_cam: Its pose.
+            timestamp_us: When.
+            truth: What `truth_at` gives there.
+        """
+        return self._alone.objects(
+            self.cameras[camera], world_from_cam, self._time_s(timestamp_us), truth.instance
+        )
 
     def point_instances(self, sweep: LidarSweep) -> Int64[np.ndarray, " N"]:
         """Object number of every point of a sweep, 0 where it hit no object."""
