@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from gsrecon.data.pictures import to_uint8
 from gsrecon.data.spec import open_drive
 from gsrecon.evaluation.evaluate import held_out
 from gsrecon.evaluation.novel_views import driven_path, render_path
-from gsrecon.evaluation.pictures import depth_picture, to_uint8, write_png
+from gsrecon.evaluation.pictures import depth_picture, write_png
 from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.render import render_frame
 

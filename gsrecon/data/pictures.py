@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 
 from gsrecon.errors import DatasetError
@@ -155,3 +155,8 @@ def _is_colorful(image: Image.Image) -> bool:
 
 def _name(source: PictureSource) -> str:
     return str(source) if isinstance(source, Path) else "picture in memory"
+
+
+def to_uint8(image: Float[np.ndarray, "H W 3"]) -> UInt8[np.ndarray, "H W 3"]:
+    """Rounds colours in [0, 1] to bytes; what is outside is clamped, NaN is black."""
+    return (np.nan_to_num(np.clip(image, 0.0, 1.0)) * 255.0 + 0.5).astype(np.uint8)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from gsrecon.data.counted import counted_pixels
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.pictures import to_uint8
 from gsrecon.errors import DatasetError
 from gsrecon.evaluation.gallery import ScoredPicture
 from gsrecon.evaluation.lpips import Lpips
-from gsrecon.evaluation.pictures import to_uint8
 from gsrecon.evaluation.scores import Evaluation, PictureScore
 from gsrecon.ops.metrics import psnr, ssim_map
 from gsrecon.ops.settings import Rasterized

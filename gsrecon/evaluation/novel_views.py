@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
 
+from gsrecon.data.pictures import to_uint8
 from gsrecon.errors import SpecError
-from gsrecon.evaluation.pictures import RGB, to_uint8
+from gsrecon.evaluation.pictures import RGB
 from gsrecon.geometry.paths import CameraPath, recorded_path, shift_left
 from gsrecon.scene.groups_scene import Scene, for_pose
 from gsrecon.scene.recording import RecordedCamera, Recording

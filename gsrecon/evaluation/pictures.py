@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 
+from gsrecon.data.pictures import to_uint8
 from gsrecon.files import written_aside
 
 RGB = UInt8[np.ndarray, "H W 3"]
@@ -19,11 +20,6 @@ _TURBO = np.array(
         [0.10667330, 12.64194608, -60.58204836, 110.36276771, -89.90310912, 27.34824973],
     ]
 )
-
-
-def to_uint8(image: Float[np.ndarray, "H W 3"]) -> RGB:
-    """Rounds colours in [0, 1] to bytes; what is outside is clamped, NaN is black."""
-    return (np.nan_to_num(np.clip(image, 0.0, 1.0)) * 255.0 + 0.5).astype(np.uint8)
 
 
 def write_png(path: Path | str, image: RGB) -> None:

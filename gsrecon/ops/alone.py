@@ -1,6 +1,7 @@
 """Objects drawn without anything else: how much of each pixel an object's own Gaussians would cover."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -82,9 +83,7 @@ def draw_alone(
         ]
         return Alone(windows, tuple(parts))
     alpha = means2d.new_empty(int(first_pixel[-1]))
-    _native.kernels().alone(
-        means2d, radii, conics, opacities, rows.int(), first, windows, first_pixel, alpha
-    )
+    _native.kernels().alone(means2d, radii, conics, opacities, rows.int(), first, windows, first_pixel, alpha)
     pixels = alpha.numpy()
     parts = [
         pixels[first_pixel[k] : first_pixel[k + 1]].reshape(bottom - top, right - left)
@@ -107,7 +106,7 @@ def _by_object(
 
 
 def _split(rows: Int64[Tensor, " M"], first: Int64[np.ndarray, " _"]) -> list[Int64[Tensor, " _"]]:
-    return [rows[start:stop] for start, stop in zip(first[:-1].tolist(), first[1:].tolist(), strict=True)]
+    return [rows[start:stop] for start, stop in pairwise(first.tolist())]
 
 
 def _windows(
@@ -120,7 +119,7 @@ def _windows(
 ) -> Int32[np.ndarray, "K 4"]:
     windows = np.zeros((len(first) - 1, 4), dtype=np.int32)
     low, high = (means2d - radii)[rows].floor().numpy(), (means2d + radii)[rows].ceil().numpy()
-    for k, (start, stop) in enumerate(zip(first[:-1], first[1:], strict=True)):
+    for k, (start, stop) in enumerate(pairwise(first)):
         if stop > start:
             left, top = low[start:stop].min(axis=0).clip(0, (width, height))
             right, bottom = high[start:stop].max(axis=0).clip(0, (width, height))

@@ -58,11 +58,18 @@ class CameraRefinement:
         if camera not in self._ego_from_cam:
             raise ValueError(f"camera: expected one of {sorted(self._ego_from_cam)}, got {camera!r}")
         number = list(self._ego_from_cam).index(camera)
-        rig = self._knots.interpolate(torch.cat([self.rig_translations, self.rig_rotations], dim=1), time_s)
+        rig = self._rig(time_s)
         own = torch.cat([self.camera_translations[number], self.camera_rotations[number]])
         of_rig, of_camera = se3_exp(torch.stack([rig, own]).double())
         mounted = self._cam_from_ego[camera] @ of_rig @ self._ego_from_cam[camera]
         return world_from_cam.double() @ mounted @ of_camera
+
+    def ego_correction(self, time_s: float) -> Float64[Tensor, "4 4"]:
+        """The rig's part alone: world_from_ego' = world_from_ego @ this."""
+        return se3_exp(self._rig(time_s).double())
+
+    def _rig(self, time_s: float) -> Float[Tensor, " 6"]:
+        return self._knots.interpolate(torch.cat([self.rig_translations, self.rig_rotations], dim=1), time_s)
 
     def penalty(self) -> Float[Tensor, ""]:
         """Mean square of all corrections, in decimetres and in units of 0.01 rad."""

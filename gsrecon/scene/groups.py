@@ -30,7 +30,7 @@ class Groups:
     """Number of groups; one is the plain scene, none leaves it to the length."""
     length_m: float = 240.0
     """Length of a group's part of the ego path, where no number is given [m]."""
-    reach_m: float = 45.0
+    reach_m: float = 30.0
     """Other groups' Gaussians are drawn up to this distance; farther things a group has for itself [m]."""
     overlap_m: float = 15.0
     """A group is also fitted to its neighbours' pictures up to this far beyond its ends [m]."""

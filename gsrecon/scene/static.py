@@ -21,12 +21,20 @@ class StaticGroup:
     def __init__(self, id: str, gaussians: Gaussians) -> None:
         self.id = id
         self.gaussians = gaussians
+        self._activated: tuple[Gaussians, tuple[object, ...], Splats] | None = None
 
     def splats_at(
         self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None
     ) -> Splats:
-        """The same at all times."""
-        return self.gaussians.to_splats(sh_degree)
+        """The same at all times; Gaussians that are not trained are activated once."""
+        raw = list(self.gaussians.named().values())
+        if any(tensor.requires_grad for tensor in raw):
+            return self.gaussians.to_splats(sh_degree)
+        state = (sh_degree, *(tensor._version for tensor in raw))
+        kept = self._activated
+        if kept is None or kept[0] is not self.gaussians or kept[1] != state:
+            kept = self._activated = (self.gaussians, state, self.gaussians.to_splats(sh_degree))
+        return kept[2]
 
     def resample(self, change: Resample) -> dict[str, Tensor]:
         """Applies a change to the Gaussians."""

@@ -74,9 +74,10 @@ def _highest_lidar(view: View) -> tuple[Int64[Tensor, " W"], Float[Tensor, " W"]
     width = view.image.shape[1]
     top_row, top_depth = torch.full((width,), -1), torch.zeros(width)
     # One point a pixel: from the lowest row to the highest, and from far columns to the column itself.
-    order = view.depth_pixels.argsort(descending=True)
-    row = torch.div(view.depth_pixels[order], width, rounding_mode="floor")
-    column, depth = view.depth_pixels[order] - row * width, view.depths[order]
+    pixels = view.depth_pixels.long()
+    order = pixels.argsort(descending=True)
+    row = torch.div(pixels[order], width, rounding_mode="floor")
+    column, depth = pixels[order] - row * width, view.depths[order]
     last = torch.full((width,), -1)
     last.scatter_reduce_(0, column, torch.arange(len(order)), reduce="amax")
     for reach in sorted(range(-_LIDAR_REACH_PX, _LIDAR_REACH_PX + 1), key=abs, reverse=True):

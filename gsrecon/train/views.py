@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int32, Int64, UInt8
 from torch import Tensor
 
 from gsrecon.data.counted import counted_pixels
@@ -30,8 +30,8 @@ class View:
     sky: Bool[Tensor, "H W"] | None
     """Pixels known to be sky."""
     moving: Bool[Tensor, "H W"] | None
-    """Pixels known to show moving objects."""
-    depth_pixels: Int64[Tensor, " M"]
+    """Pixels known to show moving objects; None where the picture has none."""
+    depth_pixels: Int32[Tensor, " M"]
     """Flat indices into [H, W] of pixels with a lidar point."""
     depths: Float[Tensor, " M"]
     """Depths along z there [m]."""
@@ -111,12 +111,12 @@ class Views:
             image=torch.from_numpy(self._log.image(frame)),
             counts=None if bool(counts.all()) else counts,
             sky=None if sky is None else torch.from_numpy(sky),
-            moving=None if moving is None else torch.from_numpy(moving),
+            moving=None if moving is None or not moving.any() else torch.from_numpy(moving),
             depth_pixels=pixels,
             depths=depths,
         )
 
-    def _depth(self, frame: CameraFrame) -> tuple[Int64[Tensor, " M"], Float[Tensor, " M"]]:
+    def _depth(self, frame: CameraFrame) -> tuple[Int32[Tensor, " M"], Float[Tensor, " M"]]:
         camera = self._log.cameras[frame.camera]
         places, depths = self._log.depth_points(frame, self._largest_gap_us)
         column, row = np.floor(places[:, 0]).astype(np.int64), np.floor(places[:, 1]).astype(np.int64)
@@ -127,7 +127,7 @@ class Views:
 
 def seen_from_here(
     pixels: Int64[Tensor, " M"], depths: Float[Tensor, " M"], width: int, height: int
-) -> tuple[Int64[Tensor, " K"], Float[Tensor, " K"]]:
+) -> tuple[Int32[Tensor, " K"], Float[Tensor, " K"]]:
     """One lidar point a pixel, the nearest, without those that lie behind their neighbours.
 
     The lidar sits elsewhere than the camera and sees behind things that hide its points from the camera.
@@ -136,4 +136,4 @@ def seen_from_here(
     nearest.scatter_reduce_(0, pixels, depths, reduce="amin")
     around = -torch.nn.functional.max_pool2d(-nearest.reshape(1, height, width), 5, stride=1, padding=2)
     kept = (nearest.isfinite() & (nearest <= _OCCLUDED_RATIO * around.reshape(-1))).nonzero()[:, 0]
-    return kept, nearest[kept]
+    return kept.int(), nearest[kept]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gsrecon.evaluation.pictures import depth_picture, error_picture, shrink, to_uint8, turbo, write_png
+from gsrecon.data.pictures import to_uint8
+from gsrecon.evaluation.pictures import depth_picture, error_picture, shrink, turbo, write_png
 from gsrecon.evaluation.video import film, write_film
 
 

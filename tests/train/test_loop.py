@@ -192,7 +192,7 @@ def test_depth_loss_is_the_log_ratio_where_something_is_drawn():
         counts=None,
         sky=None,
         moving=None,
-        depth_pixels=torch.tensor([0, 1, 3]),
+        depth_pixels=torch.tensor([0, 1, 3], dtype=torch.int32),
         depths=torch.tensor([10.0, 10.0, 10.0]),
     )
     depth = torch.tensor([[11.0, 0.0], [5.0, 10.0]], requires_grad=True)

@@ -131,7 +131,7 @@ def test_upright_points_stand_as_far_as_the_highest_lidar_point_of_their_column(
     view = views_of(split)[0]
     width = view.image.shape[1]
     # Column 3 has lidar in rows 12 and 9, column 20 in row 10; columns far from both have none.
-    pixels = torch.tensor([12 * width + 3, 9 * width + 3, 10 * width + 20])
+    pixels = torch.tensor([12 * width + 3, 9 * width + 3, 10 * width + 20], dtype=torch.int32)
     view = replace(view, depth_pixels=pixels, depths=torch.tensor([5.0, 8.0, 30.0]))
     top_row, top_depth = beyond_lidar._highest_lidar(view)
     assert top_row[[3, 5, 20, 24]].tolist() == [9, 9, 10, 10]

@@ -1,4 +1,4 @@
-"""How much of each object a toy camera sees, exactly: every object is traced once more with nothing else there."""
+"""How much of each object a toy camera sees, exactly: every object is traced once more, alone."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,101 @@
+"""Writing rendered drives in the layout of KITTI's object benchmark.
+
+Each picture is a frame of its own: its camera is camera 2, its lens in P2, its place against the lidar in
+Tr_velo_to_cam. Numbers have six decimals, so that boxes project to where they are.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsrecon.datasets.kitti_boxes import KittiBox, kitti_type, occlusion, tilt_deg
+from gsrecon.datasets.labeled import LabeledDrive, LabeledMoment, LabeledPicture
+from gsrecon.datasets.rendered_files import picture_name, place_file
+from gsrecon.errors import DatasetError
+from gsrecon.labels.project import project_box
+from gsrecon.labels.records import ObjectRecord
+from gsrecon.scene.recording import RecordedCamera
+
+
+def write_kitti(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
+    """Writes `training/` with image_2, label_2, calib and velodyne, `ImageSets/train.txt`, `pictures.txt`.
+
+    Returns:
+        What the format cannot hold: the largest tilt of a box against its camera.
+
+    Raises:
+        DatasetError: A camera is no pinhole.
+    """
+    for camera in drive.cameras.values():
+        if camera.model != "pinhole":
+            raise DatasetError(
+                f"{camera.name} is a {camera.model} camera, and KITTI knows pinholes only; leave it out"
+            )
+    root, number, tilts, names = folder / "training", 0, [0.0], []
+    for name in ("image_2", "label_2", "calib", "velodyne"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for moment in drive.moments():
+        points = None
+        if moment.lidar is not None:
+            points = np.load(moment.lidar, allow_pickle=False)[:, :4].astype("<f4")
+        for picture in moment.pictures:
+            stem = f"{number:06d}"
+            place_file(picture.image, root / "image_2" / f"{stem}.png")
+            lines = []
+            for thing in picture.objects:
+                line, tilt = _label(picture, thing)
+                tilts.append(tilt)
+                lines.append(line)
+            (root / "label_2" / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
+            (root / "calib" / f"{stem}.txt").write_text(
+                _calibration(drive, moment, picture), encoding="utf-8"
+            )
+            if points is not None:
+                (root / "velodyne" / f"{stem}.bin").write_bytes(points.tobytes())
+            names.append(f"{stem} {picture_name(picture)}\n")
+            number += 1
+    (folder / "ImageSets").mkdir()
+    (folder / "ImageSets" / "train.txt").write_text(
+        "".join(f"{name.split()[0]}\n" for name in names), encoding="utf-8"
+    )
+    (folder / "pictures.txt").write_text("".join(names), encoding="utf-8")
+    return {"largest tilt of a box that was lost [deg]": round(max(tilts), 4)}
+
+
+def _label(picture: LabeledPicture, thing: ObjectRecord) -> tuple[str, float]:
+    cam_from_actor = np.linalg.inv(picture.record.world_from_cam) @ thing.world_from_actor
+    box = KittiBox.of(np.array(thing.size_lwh), cam_from_actor)
+    # The 2D box is that of the 3D box as it is written, so that both agree.
+    camera = picture.camera
+    lens = RecordedCamera(camera.name, camera.K, camera.width, camera.height, camera.ego_from_cam)
+    shown = project_box(lens, np.eye(4), box.size_lwh, box.cam_from_actor)
+    left, top, right, bottom = thing.amodal_box if shown is None else shown.inside.tolist()
+    truncation = thing.truncation if shown is None else shown.truncation
+    numbers = [
+        # Pixel centres lie at integers in KITTI, and its 2D boxes are in that frame.
+        *(left - 0.5, top - 0.5, right - 0.5, bottom - 0.5),
+        *box.size_hwl.tolist(),
+        *box.bottom_in_cam.tolist(),
+        box.rotation_y,
+    ]
+    words = [kitti_type(thing.category), f"{truncation:.6f}", str(occlusion(thing.visible_fraction))]
+    words += [f"{box.alpha:.6f}", *(f"{number:.6f}" for number in numbers)]
+    return " ".join(words) + "\n", tilt_deg(cam_from_actor)
+
+
+def _calibration(drive: LabeledDrive, moment: LabeledMoment, picture: LabeledPicture) -> str:
+    P = np.zeros((3, 4))
+    P[:, :3] = picture.camera.K
+    P[:2, 2] -= 0.5
+    spec = drive.job.lidar
+    ego_from_lidar = np.eye(4) if spec is None else spec.ego_from_lidar
+    world_from_lidar = moment.world_from_ego @ ego_from_lidar
+    cam_from_lidar = np.linalg.inv(picture.record.world_from_cam) @ world_from_lidar
+    rows = {f"P{k}": P for k in range(4)}
+    rows |= {"R0_rect": np.eye(3), "Tr_velo_to_cam": cam_from_lidar[:3]}
+    rows |= {"Tr_imu_to_velo": np.linalg.inv(ego_from_lidar)[:3]}
+    return "".join(
+        f"{name}: " + " ".join(f"{value:.12e}" for value in matrix.ravel()) + "\n"
+        for name, matrix in rows.items()
+    )

@@ -1,0 +1,1 @@
+"""Existing annotations carried into rendered views: boxes, masks, visibility, lanes."""

@@ -1,0 +1,204 @@
+"""What is labelled: annotated objects, and which Gaussians of the scene belong to each at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from gsrecon.data.log import Track
+from gsrecon.geometry.rigid import inverse, quat_multiply, rotmat_to_quat
+from gsrecon.labels.adaptor import Adaptor, box_in_scene
+from gsrecon.ops.splats import Splats
+from gsrecon.scene.actors import RigidActors
+from gsrecon.scene.graph import SceneGraph
+
+_BOTTOM_M = 0.1
+"""Gaussians this near the bottom of a box are taken for the ground the object stands on."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An annotated object that may be labelled."""
+
+    number: int
+    """In instance pictures, from 1; the same in all views."""
+    id: str
+    category: str
+    size_lwh: Float64[np.ndarray, " 3"]
+    """Length, width, height [m]."""
+    track: Track
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A subject at one time, in the scene's frame."""
+
+    subject: Subject
+    world_from_actor: Float64[np.ndarray, "4 4"]
+    row: int
+    """Its number among the splats' objects."""
+    rigid: bool
+    """Its left side looks like its right side: it has no deformation of its own."""
+
+
+def subjects(tracks: Sequence[Track]) -> tuple[Subject, ...]:
+    """The objects of a log, numbered in the order of its tracks."""
+    return tuple(
+        Subject(number + 1, track.id, track.category, track.size_lwh, track)
+        for number, track in enumerate(tracks)
+    )
+
+
+def place(
+    graph: SceneGraph, subjects: Sequence[Subject], adaptor: Adaptor, timestamp_us: int, splats: Splats
+) -> tuple[Splats, list[Placed]]:
+    """Finds each subject and its Gaussians at a time.
+
+    An object that the scene models keeps its own Gaussians and its refined pose. Of any other, the Gaussians
+    whose centres lie in its box at that time are its own.
+
+    Args:
+        graph: The scene.
+        subjects: What may be labelled.
+        adaptor: From the data set's frame into the scene's.
+        timestamp_us: When [us].
+        splats: What the graph gives at that time.
+
+    Returns:
+        The splats with an object row for every subject that is there, and those subjects.
+    """
+    placed: list[Placed] = []
+    assert graph.recording is not None
+    modelled = _modelled(graph, graph.recording.time_s(timestamp_us))
+    others: list[Placed] = []
+    row = len(graph.objects)
+    for subject in subjects:
+        if subject.id in modelled:
+            node, number, there = modelled[subject.id]
+            if there:
+                assert splats.world_from_object is not None
+                object_row = graph.objects.number(subject.id)
+                pose = splats.world_from_object[0, object_row].detach().double().numpy()
+                rigid = not bool(node.deforms[number])
+                placed.append(Placed(subject, pose, object_row, rigid))
+            continue
+        pose = box_in_scene(adaptor, subject.track, timestamp_us)
+        if pose is not None:
+            others.append(Placed(subject, pose, row, _looks_rigid(subject)))
+            row += 1
+    if others:
+        splats = _claimed(splats, others, row)
+    return splats, placed + others
+
+
+def pose_at(
+    graph: SceneGraph, subject: Subject, adaptor: Adaptor, timestamp_us: int
+) -> Float64[np.ndarray, "4 4"] | None:
+    """`world_from_actor` of a subject in the scene at a time; None where it is not there."""
+    assert graph.recording is not None
+    time_s = graph.recording.time_s(timestamp_us)
+    modelled = _modelled(graph, time_s)
+    if subject.id not in modelled:
+        return box_in_scene(adaptor, subject.track, timestamp_us)
+    node, number, there = modelled[subject.id]
+    if not there:
+        return None
+    return node.trajectories.at(torch.tensor([time_s]))[0, number].detach().numpy()
+
+
+def _modelled(graph: SceneGraph, time_s: float) -> dict[str, tuple[RigidActors, int, bool]]:
+    """Objects that have Gaussians of their own: node, place in it, whether they are there at the time."""
+    found = {}
+    for node in graph.gaussian_nodes:
+        if isinstance(node, RigidActors):
+            there = node.trajectories.present(torch.tensor([time_s]))[0].tolist()
+            for number, id in enumerate(node.object_ids):
+                found[id] = (node, number, there[number])
+    return found
+
+
+def _looks_rigid(subject: Subject) -> bool:
+    words = subject.category.lower()
+    return not any(word in words for word in ("pedestrian", "person", "cycl", "animal", "human"))
+
+
+def _claimed(splats: Splats, others: Sequence[Placed], rows: int) -> Splats:
+    """The splats with those in each box given to its object; boxes are tried in their order."""
+    index = (
+        torch.zeros(len(splats), dtype=torch.int32)
+        if splats.object_index is None
+        else splats.object_index.clone()
+    )
+    background = (index == 0).nonzero()[:, 0]
+    means = splats.means[background].detach()
+    x, y = means[:, 0].contiguous(), means[:, 1].contiguous()
+    for thing in others:
+        inside = background[_inside(means, x, y, thing)]
+        index[inside] = thing.row
+    count = rows
+    poses = torch.eye(4, dtype=torch.float64).repeat(1, count, 1, 1)
+    if splats.world_from_object is not None:
+        poses[:, : splats.world_from_object.shape[1]] = splats.world_from_object.double()
+    return replace(splats, object_index=index, world_from_object=poses)
+
+
+def _inside(means: Tensor, x: Tensor, y: Tensor, thing: Placed) -> Int64[Tensor, " M"]:
+    """Rows of background Gaussians whose centres lie in a box, its bottom left out."""
+    size = torch.from_numpy(thing.subject.size_lwh).float()
+    pose = torch.from_numpy(thing.world_from_actor).float()
+    reach = 0.5 * float(size.norm())
+    near = ((x - pose[0, 3]).abs() <= reach) & ((y - pose[1, 3]).abs() <= reach)
+    rows = near.nonzero()[:, 0]
+    in_actor = (means[rows] - pose[:3, 3]) @ pose[:3, :3]
+    held = (in_actor.abs() <= 0.5 * size).all(dim=1) & (in_actor[:, 2] >= -0.5 * size[2] + _BOTTOM_M)
+    return rows[held]
+
+
+def of_objects(splats: Splats, rows: Sequence[int]) -> Splats:
+    """The Gaussians of some objects, without their appearance."""
+    assert splats.object_index is not None
+    wanted = torch.zeros(int(splats.object_index.max()) + 1 if len(splats) else 1, dtype=torch.bool)
+    wanted[[row for row in rows if row < len(wanted)]] = True
+    kept = wanted[splats.object_index.long()].nonzero()[:, 0]
+    return Splats(
+        means=splats.means[kept],
+        quats=splats.quats[kept],
+        scales=splats.scales[kept],
+        opacities=splats.opacities[kept],
+        object_index=splats.object_index[kept],
+        world_from_object=splats.world_from_object,
+    )
+
+
+def mirrored(splats: Splats, placed: Sequence[Placed], in_world: int) -> Splats:
+    """Each object's Gaussians reflected about the middle of its box, left for right.
+
+    Args:
+        splats: The Gaussians of these objects.
+        placed: The objects.
+        in_world: Rows of objects from here on have their Gaussians in world; those before in their own frame.
+    """
+    assert splats.object_index is not None
+    assert splats.world_from_object is not None
+    index = splats.object_index.long()
+    count = splats.world_from_object.shape[1]
+    actor_from_frame = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
+    world_from_object = splats.world_from_object.clone()
+    for thing in placed:
+        if thing.row >= in_world:
+            pose = torch.from_numpy(thing.world_from_actor)
+            actor_from_frame[thing.row] = inverse(pose)
+            world_from_object[:, thing.row] = pose
+    moves = actor_from_frame[index]
+    means = (moves[:, :3, :3] @ splats.means.double()[..., None])[..., 0] + moves[:, :3, 3]
+    quats = quat_multiply(rotmat_to_quat(actor_from_frame[:, :3, :3])[index], splats.quats.double())
+    return replace(
+        splats,
+        means=(means * torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)).float(),
+        # A reflection turns an axis of rotation as it turns a vector, and reverses the turn.
+        quats=(quats * torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)).float(),
+        world_from_object=world_from_object,
+    )

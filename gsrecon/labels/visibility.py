@@ -1,0 +1,151 @@
+"""How much of each object a view shows, measured on the scene itself.
+
+Visible are the pixels that an object wins in the full picture, inside its alone mask (alpha at least one
+half with nothing else there). Amodal is the alone mask joined with a shape prior for sides that no camera
+saw: the object mirrored about its length. Their ratio is the visible fraction. An object whose alone mask is
+empty is unmeasured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int32
+
+from gsrecon.geometry.camera import Cameras
+from gsrecon.labels.components import without_specks
+from gsrecon.labels.subjects import Placed, mirrored, of_objects
+from gsrecon.ops.alone import Alone, draw_alone
+from gsrecon.ops.rasterize import Backend
+from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.ops.splats import Splats
+
+COVERED = 0.5
+"""Alpha from which a pixel belongs to an object."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a view shows of one object."""
+
+    window: tuple[int, int, int, int]
+    """Part of the picture that holds the masks: left, top, right, bottom [px]."""
+    visible: Bool[np.ndarray, "h w"]
+    """Pixels of the window that show the object."""
+    amodal: Bool[np.ndarray, "h w"]
+    """Pixels that would show it with nothing else there."""
+    alpha: float
+    """Mean alpha of the object alone over its amodal pixels."""
+
+    @property
+    def visible_px(self) -> int:
+        """Number of visible pixels."""
+        return int(self.visible.sum())
+
+    @property
+    def amodal_px(self) -> int:
+        """Number of amodal pixels."""
+        return int(self.amodal.sum())
+
+    @property
+    def visible_fraction(self) -> float:
+        """Visible over amodal."""
+        return self.visible_px / self.amodal_px
+
+    @property
+    def modal_box(self) -> Float64[np.ndarray, " 4"] | None:
+        """Pixel edges around the visible pixels [x0, y0, x1, y1]; None where there are none."""
+        return box_around(self.visible, self.window)
+
+
+def visibility_level(fraction: float) -> int:
+    """NuScenes' level of a visible fraction: 1 up to 40 %, 2 to 60 %, 3 to 80 %, 4 above."""
+    return 1 + sum(fraction > bound for bound in (0.4, 0.6, 0.8))
+
+
+def box_around(
+    mask: Bool[np.ndarray, "h w"], window: tuple[int, int, int, int]
+) -> Float64[np.ndarray, " 4"] | None:
+    """Pixel edges around a mask in a window, in the picture."""
+    rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+    if len(rows) == 0:
+        return None
+    left, top = window[:2]
+    return np.array(
+        [left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1], dtype=np.float64
+    )
+
+
+def measure(
+    splats: Splats,
+    cameras: Cameras,
+    settings: RasterizeSettings,
+    ids: Int32[np.ndarray, "H W"],
+    placed: Sequence[Placed],
+    in_world: int,
+    backend: Backend = "auto",
+) -> dict[int, Measured]:
+    """Visible and amodal pixels of each object by its row; objects that are unmeasured are left out.
+
+    Args:
+        splats: All Gaussians, each with its object.
+        cameras: One camera.
+        settings: As the picture was drawn.
+        ids: Object at each pixel of the full picture.
+        placed: The objects.
+        in_world: Rows of objects from here on have their Gaussians in world.
+        backend: Of the rasterizer.
+    """
+    if not placed or splats.object_index is None:
+        return {}
+    count = max(thing.row for thing in placed) + 1
+    own = of_objects(splats, [thing.row for thing in placed])
+    if len(own) == 0:
+        return {}
+    alone = draw_alone(own, cameras, settings, count, backend)
+    rigid = [thing for thing in placed if thing.rigid]
+    turned = None
+    if rigid:
+        halves = of_objects(own, [thing.row for thing in rigid])
+        turned = draw_alone(mirrored(halves, rigid, in_world), cameras, settings, count, backend)
+    found = {}
+    for thing in placed:
+        measured = _measured(thing.row, alone, turned, ids)
+        if measured is not None:
+            found[thing.row] = measured
+    return found
+
+
+def _measured(row: int, alone: Alone, turned: Alone | None, ids: Int32[np.ndarray, "H W"]) -> Measured | None:
+    alpha = alone.alphas[row]
+    own = alpha >= COVERED
+    if not own.any():
+        return None
+    window: tuple[int, int, int, int] = tuple(alone.windows[row].tolist())
+    left, top, right, bottom = window
+    visible = without_specks(own & (ids[top:bottom, left:right] == row))
+    amodal = own
+    if turned is not None and turned.alphas[row].size:
+        window, (own, visible, amodal) = _joined(
+            window, (own, visible), tuple(turned.windows[row].tolist()), turned.alphas[row] >= COVERED
+        )
+    return Measured(window, visible, amodal, float(alpha[alpha >= COVERED].mean()))
+
+
+def _joined(
+    window: tuple[int, int, int, int],
+    masks: tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]],
+    other_window: tuple[int, int, int, int],
+    other: Bool[np.ndarray, "_ _"],
+) -> tuple[tuple[int, int, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Masks of two windows in the smallest one around both: own, visible, own joined with the other."""
+    left, top = min(window[0], other_window[0]), min(window[1], other_window[1])
+    right, bottom = max(window[2], other_window[2]), max(window[3], other_window[3])
+
+    def placed(mask: np.ndarray, at: tuple[int, int, int, int]) -> np.ndarray:
+        whole = np.zeros((bottom - top, right - left), dtype=bool)
+        whole[at[1] - top : at[3] - top, at[0] - left : at[2] - left] = mask
+        return whole
+
+    own, visible = (placed(mask, window) for mask in masks)
+    return (left, top, right, bottom), (own, visible, own | placed(other, other_window))
