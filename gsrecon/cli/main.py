@@ -15,6 +15,8 @@ COMMANDS = {
     "merge": "bring groups of a long drive together that were trained apart",
     "evaluate": "score a scene by the pictures it never saw, and write the report",
     "render": "fly a camera through a scene: pictures and a film",
+    "export-dataset": "render a drive again and write it as a labelled data set for detectors",
+    "verify": "read a labelled data set back and check every label",
     "export": "write a scene as a PLY that every splat viewer reads",
 }
 """Subcommands in the order in which they are listed; each is a module of this package."""
@@ -58,7 +60,7 @@ def run(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     words = [word for word in argv if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):
-        lines = [f"  {name:<12} {told}" for name, told in COMMANDS.items()]
+        lines = [f"  {name:<14} {told}" for name, told in COMMANDS.items()]
         print(HELP.format(commands="\n".join(lines)), end="")
         return 0 if words else 2
     if words[0] == "--version":

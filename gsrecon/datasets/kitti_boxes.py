@@ -1,7 +1,7 @@
 """KITTI's objects: a box upright in the camera, in both directions.
 
-Source: KITTI object development kit, readme.txt: dimensions h w l, place of the bottom's centre in the rectified
-camera, turn about its y axis; the angle is 0 where the object faces the camera's x.
+Source: KITTI object development kit, readme.txt: dimensions h w l, place of the bottom's centre in the
+rectified camera, turn about its y axis; the angle is 0 where the object faces the camera's x.
 """
 
 from dataclasses import dataclass

@@ -13,8 +13,9 @@ from gsrecon.datasets.nuscenes_samples import Samples
 from gsrecon.datasets.nuscenes_vocabulary import OTHERS_CATEGORIES, VISIBILITIES, attribute, token
 from gsrecon.errors import DatasetError
 
-Visibility = Callable[[Track, int], int]
-"""Level 1 to 4 of a track at a sample's time [us], measured over all of the sample's cameras."""
+Visibility = Callable[[Track, int], int | None]
+"""Level 1 to 4 of a track at a sample's time [us], measured over all of the sample's cameras; None: it is
+hidden there, and not annotated."""
 
 _SPEED_STEP_US = 250_000
 
@@ -34,11 +35,14 @@ class BoxRules:
             return self.categories.get(track.category, track.category)
         return OTHERS_CATEGORIES.get(track.category.lower(), track.category)
 
-    def visibility_token(self, track: Track, timestamp_us: int) -> str:
-        """The row of the visibility table."""
+    def visibility_token(self, track: Track, timestamp_us: int) -> str | None:
+        """The row of the visibility table; None where the track is not to be annotated."""
         if self.visibility is None:
             return "4"
-        level = str(self.visibility(track, timestamp_us))
+        found = self.visibility(track, timestamp_us)
+        if found is None:
+            return None
+        level = str(found)
         if level not in VISIBILITIES:
             raise ValueError(f"visibility: expected 1, 2, 3 or 4, got {level} for track {track.id}")
         return level
@@ -71,7 +75,8 @@ def write_boxes(
         rows = []
         for number, sample in enumerate(samples.samples):
             pose = track.world_from_actor_at(sample.timestamp_us)
-            if pose is None:
+            visibility = rules.visibility_token(track, sample.timestamp_us)
+            if pose is None or visibility is None:
                 continue
             in_export = export_from_world @ pose
             length, width, height = track.size_lwh.tolist()
@@ -80,7 +85,7 @@ def write_boxes(
                     "token": token(sample_tokens[number], instance_tokens[track.id]),
                     "sample_token": sample_tokens[number],
                     "instance_token": instance_tokens[track.id],
-                    "visibility_token": rules.visibility_token(track, sample.timestamp_us),
+                    "visibility_token": visibility,
                     "attribute_tokens": _attributes(track, rules.category(track), sample.timestamp_us),
                     "translation": in_export[:3, 3].tolist(),
                     "size": [width, length, height],

@@ -1,7 +1,7 @@
 """Writing lane lines of rendered drives as OpenLane's JSON, one file a picture.
 
-Source: OpenLane (Chen et al., ECCV 2022), anno_criterion/Lane/README: `xyz` is in the camera with x forward, y left,
-z up; `extrinsic` takes it to the vehicle; `uv` are pixels, here with their centres at integers.
+Source: OpenLane (Chen et al., ECCV 2022), anno_criterion/Lane/README: `xyz` is in the camera with x forward,
+y left, z up; `extrinsic` takes it to the vehicle; `uv` are pixels, here with their centres at integers.
 """
 
 import json
@@ -49,7 +49,7 @@ def write_openlane(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
             ],
         }
         (folder / "lane3d" / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
-    return {"lanes": {id: number for id, number in numbers.items()}}
+    return {}
 
 
 def _intrinsic(picture: LabeledPicture) -> list[list[float]]:

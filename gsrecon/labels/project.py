@@ -86,8 +86,8 @@ def _cut(
     front = np.maximum(starts[:, 2], stops[:, 2]) > NEAREST_M
     starts, stops = starts[front], stops[front]
     step = stops - starts
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = ((NEAREST_M - starts[:, 2]) / step[:, 2])[:, None]
+    crosses = step[:, 2] != 0  # others lie in front as a whole
+    share = ((NEAREST_M - starts[:, 2]) / np.where(crosses, step[:, 2], 1.0))[:, None]
     new_starts = np.where(starts[:, 2:] < NEAREST_M, starts + share * step, starts)
     new_stops = np.where(stops[:, 2:] < NEAREST_M, starts + share * step, stops)
     return np.stack([new_starts, new_stops], axis=1)

@@ -1,0 +1,181 @@
+"""Renders a drive again from any camera path and writes it as a labelled data set.
+
+Boxes, masks, visibility and lanes are measured on the scene at the new poses. Ctrl-C, a crash or a kill lose
+nothing: the same command goes on. `gsrecon verify FOLDER` reads the result back.
+
+Examples:
+  gsrecon export-dataset runs/toy --format coco
+  gsrecon export-dataset runs/toy --format kitti --path shift --shift-left 1
+  gsrecon export-dataset runs/toy --format nuscenes --path random --takes 4 --lateral-m 1.5 --workers 2
+  gsrecon export-dataset runs/toy --format openlane --path file --path-file my_path.toml
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from gsrecon.cli.options import OptionalName, OptionalPath, RunFolder
+from gsrecon.cli.usage import UsageError
+
+if TYPE_CHECKING:
+    from gsrecon.labels.rig_paths import PlannedView, Rig
+
+
+@dataclass(frozen=True)
+class ExportDataset:
+    """Options of `gsrecon export-dataset`."""
+
+    run_folder: RunFolder
+    """Folder that `gsrecon train` wrote."""
+    format: Literal["nuscenes", "kitti", "coco", "yolo", "openlane"] = "nuscenes"
+    """How to write it."""
+    out: OptionalPath = None
+    """Folder for the data set; exports/FORMAT-PATH inside the run's folder when left out."""
+    path: Literal["recorded", "shift", "file", "random"] = "recorded"
+    """Where the rig goes: as recorded, beside it, along a camera path file, or at random near by."""
+    shift_left: float = 1.0
+    """With --path shift: to the vehicle's left; negative is to the right [m]."""
+    path_file: OptionalPath = None
+    """With --path file: a camera path (TOML or JSON) of the first camera; the others ride along."""
+    takes: int = 1
+    """With --path random: passes over the drive."""
+    lateral_m: float = 1.0
+    """With --path random: to the left or right, at most [m]."""
+    yaw_deg: float = 5.0
+    """With --path random: turned, at most [deg]."""
+    height_m: float = 0.2
+    """With --path random: up or down, at most [m]."""
+    at_recorded_times: bool = False
+    """With --path random: only at times of recorded pictures, not between them."""
+    seed: int = 0
+    """With --path random: of everything drawn."""
+    cameras: tuple[str, ...] = ()
+    """Cameras to render; all when left out."""
+    every: int = 1
+    """Only every n-th moment."""
+    workers: int = 1
+    """Processes that render; the cores are shared among them."""
+    no_lidar: bool = False
+    """Do without lidar sweeps (nuscenes and kitti have them)."""
+    lidar_beams: int = 32
+    """Beams of the rendered lidar."""
+    lidar_azimuths: int = 1080
+    """Shots of each beam in one turn."""
+    visible_px: int = 8
+    """Objects with fewer visible pixels are left out."""
+    visible_fraction: float = 0.05
+    """Objects of which less is visible are left out (0 .. 1)."""
+    object_trust: float = 0.0
+    """Objects whose trust is lower are left out (0 .. 1)."""
+    view_trust: float = 0.0
+    """Pictures whose trust is lower are left out (0 .. 1)."""
+    drive: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
+    """Where the recorded drive lies now, if it was moved; only its annotations are needed."""
+    camera: OptionalName = None
+    """With --path file: whose path it is; the first camera when left out."""
+
+    def run(self) -> int:
+        """Exports and tells what was written."""
+        self._check()
+        from gsrecon.cli.console import console, counting
+        from gsrecon.cli.runs import Run
+        from gsrecon.datasets.export import Provenance, export_dataset
+        from gsrecon.datasets.labeled import LabelRules
+        from gsrecon.datasets.rendering import RenderJob
+        from gsrecon.labels.adaptor import RefinedPoses
+        from gsrecon.labels.lidar import LidarSpec
+        from gsrecon.labels.rig_paths import Rig
+        from gsrecon.labels.subjects import subjects
+        from gsrecon.scene.groups_scene import open_scene
+
+        run = Run.at(self.run_folder)
+        log, _ = run.drive(self.drive)
+        scene = open_scene(run.scene_folder)
+        recording = scene.recording
+        assert recording is not None
+        rig = Rig(recording, scene.camera_refinement, self.cameras or None)
+        views = [view for view in self._views(rig) if view.moment % self.every == 0]
+        wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar
+        job = RenderJob(
+            scene=run.scene_folder.resolve(),
+            subjects=subjects(log.tracks),
+            lanes=log.lanes,
+            adaptor=RefinedPoses(log, scene.camera_refinement),
+            views=tuple(views),
+            lidar=LidarSpec(self.lidar_beams, self.lidar_azimuths) if wants_lidar else None,
+        )
+        del scene
+        folder = self.out or self.run_folder / "exports" / f"{self.format}-{self.path}"
+        provenance = Provenance(log.name, log.source, log.licence, self._told_path())
+        rules = LabelRules(
+            visible_px=self.visible_px,
+            visible_fraction=self.visible_fraction,
+            object_trust=self.object_trust,
+            view_trust=self.view_trust,
+        )
+        with counting("rendering", len(views)) as counter:
+
+            def on_views(count: int) -> None:
+                for _ in range(count):
+                    counter.step()
+
+            card = export_dataset(
+                job, recording, provenance, self.format, Path(folder), rules, self.workers, on_views
+            )
+        left_out = ", ".join(f"{count} {reason}" for reason, count in card["left out"].items()) or "none"
+        console().print(
+            f"{folder}: {card['pictures']} pictures, {card['labels']} labels; left out: {left_out}\n"
+            f"check it: gsrecon verify {folder}"
+        )
+        return 0
+
+    def _check(self) -> None:
+        if self.path == "file" and self.path_file is None:
+            raise UsageError("--path file needs --path-file")
+        if self.path_file is not None and self.path != "file":
+            raise UsageError("--path-file needs --path file")
+        for name, least in (("every", 1), ("workers", 1), ("takes", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name}: expected at least {least}, got {getattr(self, name)}")
+
+    def _views(self, rig: "Rig") -> "list[PlannedView]":
+        from gsrecon.evaluation.path_file import read_path_file
+        from gsrecon.labels.rig_paths import RigSampling
+
+        if self.path == "file":
+            assert self.path_file is not None
+            return rig.along(read_path_file(self.path_file), self.camera)
+        if self.path == "random":
+            return rig.sampled(
+                RigSampling(
+                    self.takes,
+                    self.lateral_m,
+                    self.yaw_deg,
+                    self.height_m,
+                    not self.at_recorded_times,
+                    self.seed,
+                )
+            )
+        return rig.recorded(self.shift_left if self.path == "shift" else 0.0)
+
+    def _told_path(self) -> dict[str, Any]:
+        told: dict[str, Any] = {"kind": self.path, "every": self.every}
+        if self.path == "shift":
+            told["shift_left_m"] = self.shift_left
+        if self.path == "file":
+            told["file"] = Path(self.path_file or "").name
+        if self.path == "random":
+            told |= {
+                "takes": self.takes,
+                "lateral_m": self.lateral_m,
+                "yaw_deg": self.yaw_deg,
+                "height_m": self.height_m,
+                "between_frames": not self.at_recorded_times,
+                "seed": self.seed,
+            }
+        return told
+
+
+COMMAND = ExportDataset

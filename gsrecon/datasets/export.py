@@ -1,0 +1,145 @@
+"""From a scene to a labelled data set: rendered moment by moment, written in a format, with a card."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import gsrecon
+from gsrecon.datasets.coco import write_coco
+from gsrecon.datasets.kitti import write_kitti
+from gsrecon.datasets.labeled import LabeledDrive, LabelRules
+from gsrecon.datasets.nuscenes_labeled import write_labeled_nuscenes
+from gsrecon.datasets.openlane import write_openlane
+from gsrecon.datasets.rendered_files import new_folder, picture_name
+from gsrecon.datasets.rendering import RenderJob, render_moments, scene_checksum
+from gsrecon.datasets.yolo import write_yolo
+from gsrecon.scene.recording import Recording
+
+Format = Literal["nuscenes", "kitti", "coco", "yolo", "openlane"]
+
+_WRITERS: Mapping[Format, Callable[[LabeledDrive, Path], dict[str, Any]]] = {
+    "nuscenes": write_labeled_nuscenes,
+    "kitti": write_kitti,
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "openlane": write_openlane,
+}
+
+CARD, VIEWS = "card.json", "views.jsonl"
+"""In the folder `gsrecon/` of every export."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where an export comes from, for its card."""
+
+    name: str
+    """Of the drive."""
+    source: str
+    """Kind of recording."""
+    licence: str
+    """Of the recording; what is rendered from it is bound by it."""
+    path: Mapping[str, Any] = field(default_factory=dict)
+    """How the rig went."""
+    edits: tuple[str, ...] = ()
+    """Edit list that was applied to the scene."""
+
+
+def export_dataset(
+    job: RenderJob,
+    recording: Recording,
+    provenance: Provenance,
+    format: Format,
+    folder: Path,
+    rules: LabelRules | None = None,
+    workers: int = 1,
+    on_views: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Renders what is not rendered yet and writes the data set; the work folder beside it is removed then.
+
+    Args:
+        job: What to render.
+        recording: The scene's recording.
+        provenance: For the card.
+        format: How to write it.
+        folder: Where; it must not exist, or be empty.
+        rules: Which labels are kept.
+        workers: Processes.
+        on_views: Called with numbers of views as they are finished.
+
+    Returns:
+        The card.
+
+    Raises:
+        DatasetError: The folder holds something, the disk is full, or the format cannot hold the drive.
+    """
+    rules = rules or LabelRules()
+    work = work_folder(folder)
+    drive = LabeledDrive(job, work, recording, rules, provenance.name, provenance.licence)
+    with new_folder(folder) as aside:
+        render_moments(job, work, workers, on_views)
+        lost = _WRITERS[format](drive, aside)
+        card = _card(drive, provenance, format, lost)
+        _write_views(drive, aside / "gsrecon")
+        (aside / "gsrecon" / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(work, ignore_errors=True)
+    return card
+
+
+def work_folder(folder: Path) -> Path:
+    """Where an export's rendered moments are kept until it is complete."""
+    return folder.with_name(f".{folder.name}.rendering")
+
+
+def _card(
+    drive: LabeledDrive, provenance: Provenance, format: Format, lost: Mapping[str, Any]
+) -> dict[str, Any]:
+    pictures = labels = empty = 0
+    for picture in drive.pictures():
+        pictures += 1
+        labels += len(picture.objects)
+        empty += not picture.objects
+    return {
+        "format": format,
+        "gsrecon": gsrecon.__version__,
+        "drive": provenance.name,
+        "source": provenance.source,
+        "licence of the source": provenance.licence or "not stated",
+        "scene sha256": scene_checksum(drive.job.scene),
+        "source_from_world": drive.recording.source_from_world.tolist(),
+        "path": dict(provenance.path),
+        "edits": list(provenance.edits),
+        "rules": asdict(drive.rules),
+        "pictures": pictures,
+        "pictures without an object": empty,
+        "labels": labels,
+        "left out": drive.left_out(),
+        "what the format cannot hold": dict(lost),
+    }
+
+
+def _write_views(drive: LabeledDrive, folder: Path) -> None:
+    """One line a picture: all that was measured, in the terms of the scene, whatever the format holds."""
+    folder.mkdir()
+    with (folder / VIEWS).open("w", encoding="utf-8") as file:
+        for moment in drive.moments():
+            for picture in moment.pictures:
+                camera = picture.camera
+                record = picture.record.to_json()
+                del record["lanes"]
+                row = {
+                    "file": picture_name(picture),
+                    **record,
+                    "K": camera.K.tolist(),
+                    "width": camera.width,
+                    "height": camera.height,
+                    "model": camera.model,
+                    "distortion": camera.distortion,
+                    "kept": [thing.id for thing in picture.objects],
+                    "moment_timestamp_us": moment.timestamp_us,
+                    "moment_poses": {id: pose.tolist() for id, pose in moment.poses.items()},
+                }
+                file.write(json.dumps(row) + "\n")
