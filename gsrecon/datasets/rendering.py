@@ -30,6 +30,7 @@ from gsrecon.errors import DatasetError
 from gsrecon.files import write_text, written_aside
 from gsrecon.labels.adaptor import Adaptor
 from gsrecon.labels.lidar import LidarSpec, sweep
+from gsrecon.labels.recorded_sides import RecordedSides
 from gsrecon.labels.records import ViewRecord
 from gsrecon.labels.rig_paths import PlannedView
 from gsrecon.labels.subjects import Subject
@@ -212,8 +213,10 @@ class _Renderer:
     def __init__(self, job: RenderJob, work: Path) -> None:
         self._job, self._work = job, work
         self._scene = open_scene(job.scene)
-        self._labeler = Labeler(job.subjects, job.lanes, job.adaptor, job.backend)
-        self._trust = Trust(self._scene, job.subjects, job.adaptor, job.backend)
+        assert self._scene.recording is not None
+        sides = RecordedSides(self._scene.recording, job.subjects, job.adaptor)
+        self._labeler = Labeler(job.subjects, job.lanes, job.adaptor, sides, job.backend)
+        self._trust = Trust(self._scene, sides, job.backend)
         self.moments = job.moments
 
     def render(self, views: Sequence[PlannedView]) -> None:

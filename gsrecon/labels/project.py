@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
-from gsrecon.data.projection import project
+from gsrecon.data.projection import project, unproject
 from gsrecon.geometry.box import box_corners
 from gsrecon.scene.recording import RecordedCamera
 
@@ -70,6 +70,29 @@ def project_box(
     whole = np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
     limits = np.array([lens.width, lens.height, lens.width, lens.height], dtype=np.float64)
     return ProjectedBox(whole, whole.clip(0.0, limits))
+
+
+def box_outline(
+    lens: RecordedCamera,
+    world_from_cam: Float64[np.ndarray, "4 4"],
+    size_lwh: Float64[np.ndarray, " 3"],
+    world_from_actor: Float64[np.ndarray, "4 4"],
+) -> tuple[tuple[int, int, int, int], Bool[np.ndarray, "h w"]]:
+    """The pixels whose rays meet a box, and the window they lie in: left, top, right, bottom [px]."""
+    box = project_box(lens, world_from_cam, size_lwh, world_from_actor)
+    if box is None:
+        return (0, 0, 0, 0), np.zeros((0, 0), dtype=bool)
+    left, top = np.floor(box.inside[:2]).astype(int).tolist()
+    right, bottom = np.ceil(box.inside[2:]).astype(int).tolist()
+    y, x = np.mgrid[top:bottom, left:right] + 0.5
+    rays = unproject(np.stack([x.ravel(), y.ravel()], axis=1), lens.K, lens.model, lens.distortion)
+    actor_from_cam = np.linalg.inv(world_from_actor) @ world_from_cam
+    directions, origin = rays @ actor_from_cam[:3, :3].T, actor_from_cam[:3, 3]
+    # Slabs (Kay and Kajiya 1986): a ray is inside where it is inside of all three.
+    steps = np.where(np.abs(directions) > 1e-12, directions, 1e-12)
+    near, far = (-0.5 * size_lwh - origin) / steps, (0.5 * size_lwh - origin) / steps
+    enters, leaves = np.minimum(near, far).max(axis=1), np.maximum(near, far).min(axis=1)
+    return (left, top, right, bottom), ((leaves >= enters) & (leaves > 0)).reshape(x.shape)
 
 
 def in_cam(

@@ -15,6 +15,8 @@ from gsrecon.ops.splats import Splats
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.graph import SceneGraph
 
+_MARGIN_M = 0.1
+"""Gaussians of an object may have their centres this far outside of its box."""
 _BOTTOM_M = 0.1
 """Gaussians this near the bottom of a box are taken for the ground the object stands on."""
 
@@ -89,6 +91,8 @@ def place(
         if pose is not None:
             others.append(Placed(subject, pose, row, _looks_rigid(subject)))
             row += 1
+    if placed:
+        splats = _without_surroundings(splats, placed, row)
     if others:
         splats = _claimed(splats, others, row)
     return splats, placed + others
@@ -120,6 +124,30 @@ def _modelled(graph: SceneGraph, time_s: float) -> dict[str, tuple[RigidActors, 
     return found
 
 
+def _without_surroundings(splats: Splats, placed: Sequence[Placed], rows: int) -> Splats:
+    """The splats with what moves along with an object but is not part of it as rows behind all others.
+
+    An object takes its shadow along. It is drawn in the object's frame, but lies outside of its box.
+    """
+    assert splats.object_index is not None
+    assert splats.world_from_object is not None
+    index = splats.object_index.long()
+    count = splats.world_from_object.shape[1]
+    half = torch.full((count, 3), torch.inf)
+    for thing in placed:
+        half[thing.row] = 0.5 * torch.from_numpy(thing.subject.size_lwh).float()
+    own = half[index]
+    outside = (splats.means.abs() > own + _MARGIN_M).any(dim=1) | (
+        splats.means[:, 2] < -own[:, 2] + _BOTTOM_M
+    )
+    outside &= own[:, 0].isfinite()
+    poses = torch.eye(4, dtype=torch.float64).repeat(1, rows + count, 1, 1)
+    poses[:, :count] = splats.world_from_object
+    poses[:, rows:] = splats.world_from_object
+    moved = torch.where(outside, index + rows, index).int()
+    return replace(splats, object_index=moved, world_from_object=poses)
+
+
 def _looks_rigid(subject: Subject) -> bool:
     words = subject.category.lower()
     return not any(word in words for word in ("pedestrian", "person", "cycl", "animal", "human"))
@@ -138,7 +166,7 @@ def _claimed(splats: Splats, others: Sequence[Placed], rows: int) -> Splats:
     for thing in others:
         inside = background[_inside(means, x, y, thing)]
         index[inside] = thing.row
-    count = rows
+    count = max(rows, 0 if splats.world_from_object is None else splats.world_from_object.shape[1])
     poses = torch.eye(4, dtype=torch.float64).repeat(1, count, 1, 1)
     if splats.world_from_object is not None:
         poses[:, : splats.world_from_object.shape[1]] = splats.world_from_object.double()

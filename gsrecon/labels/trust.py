@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float32, Float64
 
 from gsrecon.data.projection import project, unproject
-from gsrecon.labels.adaptor import Adaptor, box_in_scene
+from gsrecon.labels.recorded_sides import RecordedSides, fitted
 from gsrecon.labels.subjects import Subject
 from gsrecon.ops.rasterize import Backend, rasterize
 from gsrecon.scene.graph import SceneGraph
@@ -83,17 +83,14 @@ def _falling(x: float) -> float:
 class Trust:
     """Judges views of one scene against the pictures it was fitted to."""
 
-    def __init__(
-        self, scene: Scene, subjects: Sequence[Subject], adaptor: Adaptor, backend: Backend = "auto"
-    ) -> None:
+    def __init__(self, scene: Scene, sides: RecordedSides, backend: Backend = "auto") -> None:
         assert scene.recording is not None
         self._scene, self._backend = scene, backend
         self._recording = scene.recording
-        self._fitted = [frame for frame in self._recording.frames if not frame.held_out]
-        self._fitted = self._fitted or list(self._recording.frames)
+        self._fitted = fitted(self._recording)
+        self._sides = sides
         self._poses = np.stack([frame.world_from_cam for frame in self._fitted])
         self._depths: OrderedDict[int, Float32[np.ndarray, "_ _"]] = OrderedDict()
-        self._seen_from = {subject.id: self._directions(subject, adaptor) for subject in subjects}
 
     def view(
         self,
@@ -134,32 +131,8 @@ class Trust:
         alpha: float,
     ) -> ObjectTrust:
         """Judges one object in a picture; one that was never recorded has the widest angle."""
-        offset = world_from_actor[:3, :3].T @ (world_from_cam[:3, 3] - world_from_actor[:3, 3])
-        recorded = self._seen_from[subject.id]
-        distance = float(np.linalg.norm(offset))
-        if len(recorded) == 0:
-            return ObjectTrust(0.0, 180.0, alpha)
-        lengths = np.linalg.norm(recorded, axis=1)
-        cosine = recorded @ offset / np.maximum(lengths * distance, 1e-9)
-        angle = float(np.degrees(np.arccos(cosine.clip(-1, 1).max())))
-        return ObjectTrust(distance / max(float(lengths.min()), 1e-9), angle, alpha)
-
-    def _directions(self, subject: Subject, adaptor: Adaptor) -> Float64[np.ndarray, "F 3"]:
-        """Where the fitted cameras that may have seen an object stood, in its frame."""
-        found = []
-        for frame in self._fitted:
-            pose = box_in_scene(adaptor, subject.track, frame.timestamp_us)
-            if pose is None:
-                continue
-            offset = pose[:3, 3] - frame.world_from_cam[:3, 3]
-            in_cam = offset @ frame.world_from_cam[:3, :3]
-            lens = self._recording.cameras[frame.camera]
-            if in_cam[2] < 0.5 or in_cam[2] > 100:
-                continue
-            pixel = project(in_cam[None], lens.K, lens.model, lens.distortion)[0]
-            if (pixel >= 0).all() and pixel[0] <= lens.width and pixel[1] <= lens.height:
-                found.append(-offset @ pose[:3, :3])
-        return np.array(found).reshape(-1, 3)
+        angle, ratio = self._sides.nearest(subject.id, world_from_actor, world_from_cam)
+        return ObjectTrust(ratio, angle, alpha)
 
     def _unobserved(
         self,

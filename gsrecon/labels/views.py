@@ -11,15 +11,18 @@ from gsrecon.data.log import Lane
 from gsrecon.data.pictures import to_uint8
 from gsrecon.labels.adaptor import Adaptor
 from gsrecon.labels.lanes import LaneInView, lanes_in_view
-from gsrecon.labels.project import ProjectedBox, project_box
+from gsrecon.labels.project import ProjectedBox, box_outline, project_box
+from gsrecon.labels.recorded_sides import RecordedSides
 from gsrecon.labels.subjects import Placed, Subject, place, pose_at
-from gsrecon.labels.visibility import Measured, measure
+from gsrecon.labels.visibility import Measured, Prior, measure
 from gsrecon.ops.rasterize import Backend, rasterize
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.recording import RecordedCamera
 from gsrecon.scene.render import camera_at
 
 BACKGROUND, SKY = 0, 1
+_UNSEEN_DEG = 40.0
+"""A side is unseen where no recorded direction is nearer than this [deg]."""
 FIRST_CLASS = 2
 """Numbers in semantic pictures: classes of objects count from here, in the order of their names."""
 
@@ -68,6 +71,8 @@ class Labeler:
     subjects: tuple[Subject, ...]
     lanes: Sequence[Lane]
     adaptor: Adaptor
+    sides: RecordedSides | None = None
+    """From where each object was recorded; None: from everywhere."""
     backend: Backend = "auto"
 
     @property
@@ -111,7 +116,8 @@ class Labeler:
             assert drawn.ids is not None
             assert drawn.median_depth is not None
             ids, depth = drawn.ids[0].numpy(), drawn.median_depth[0].numpy()
-            found = measure(splats, cameras, graph.settings, ids, placed, in_world, self.backend)
+            priors = self._priors(lens, world_from_cam, placed)
+            found = measure(splats, cameras, graph.settings, ids, placed, in_world, priors, self.backend)
         objects, unmeasured = [], []
         for thing in placed:
             box = project_box(lens, world_from_cam, thing.subject.size_lwh, thing.world_from_actor)
@@ -140,6 +146,21 @@ class Labeler:
     ) -> Float64[np.ndarray, "4 4"] | None:
         """Where an object is in the scene at a time; None where it is not there."""
         return pose_at(graph, subject, self.adaptor, timestamp_us)
+
+    def _priors(
+        self, lens: RecordedCamera, world_from_cam: Float64[np.ndarray, "4 4"], placed: Sequence[Placed]
+    ) -> dict[int, Prior]:
+        """What stands in for sides that no camera saw, by the object's row."""
+        priors: dict[int, Prior] = {}
+        if self.sides is None:
+            return priors
+        for thing in placed:
+            angle, _ = self.sides.nearest(thing.subject.id, thing.world_from_actor, world_from_cam)
+            if angle > _UNSEEN_DEG:
+                size = thing.subject.size_lwh
+                hull = box_outline(lens, world_from_cam, size, thing.world_from_actor)
+                priors[thing.row] = "mirror" if thing.rigid and angle < 180 else hull
+        return priors
 
     def _pictures(
         self, ids: Int32[np.ndarray, "H W"], objects: Sequence[ObjectInView], with_sky: bool

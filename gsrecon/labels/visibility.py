@@ -2,12 +2,13 @@
 
 Visible are the pixels that an object wins in the full picture, inside its alone mask (alpha at least one
 half with nothing else there). Amodal is the alone mask joined with a shape prior for sides that no camera
-saw: the object mirrored about its length. Their ratio is the visible fraction. An object whose alone mask is
-empty is unmeasured.
+saw: the object mirrored about its length, else its box's outline. Their ratio is the visible fraction. An
+object whose alone mask is empty is unmeasured.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32
@@ -20,6 +21,13 @@ from gsrecon.ops.rasterize import Backend
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.ops.splats import Splats
 
+Window = tuple[int, int, int, int]
+"""Left, top, right, bottom [px]."""
+Outline = tuple[Window, np.ndarray]
+"""A mask and where it lies."""
+Prior = Literal["mirror"] | Outline
+"""What stands in for an object's unseen sides."""
+
 COVERED = 0.5
 """Alpha from which a pixel belongs to an object."""
 
@@ -28,7 +36,7 @@ COVERED = 0.5
 class Measured:
     """What a view shows of one object."""
 
-    window: tuple[int, int, int, int]
+    window: Window
     """Part of the picture that holds the masks: left, top, right, bottom [px]."""
     visible: Bool[np.ndarray, "h w"]
     """Pixels of the window that show the object."""
@@ -63,9 +71,7 @@ def visibility_level(fraction: float) -> int:
     return 1 + sum(fraction > bound for bound in (0.4, 0.6, 0.8))
 
 
-def box_around(
-    mask: Bool[np.ndarray, "h w"], window: tuple[int, int, int, int]
-) -> Float64[np.ndarray, " 4"] | None:
+def box_around(mask: Bool[np.ndarray, "h w"], window: Window) -> Float64[np.ndarray, " 4"] | None:
     """Pixel edges around a mask in a window, in the picture."""
     rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
     if len(rows) == 0:
@@ -83,6 +89,7 @@ def measure(
     ids: Int32[np.ndarray, "H W"],
     placed: Sequence[Placed],
     in_world: int,
+    priors: Mapping[int, Prior] | None = None,
     backend: Backend = "auto",
 ) -> dict[int, Measured]:
     """Visible and amodal pixels of each object by its row; objects that are unmeasured are left out.
@@ -94,6 +101,7 @@ def measure(
         ids: Object at each pixel of the full picture.
         placed: The objects.
         in_world: Rows of objects from here on have their Gaussians in world.
+        priors: Shape priors of objects that are seen from sides no camera saw, by their rows.
         backend: Of the rasterizer.
     """
     if not placed or splats.object_index is None:
@@ -103,49 +111,54 @@ def measure(
     if len(own) == 0:
         return {}
     alone = draw_alone(own, cameras, settings, count, backend)
-    rigid = [thing for thing in placed if thing.rigid]
+    priors = priors or {}
+    reflected = [thing for thing in placed if priors.get(thing.row) == "mirror"]
     turned = None
-    if rigid:
-        halves = of_objects(own, [thing.row for thing in rigid])
-        turned = draw_alone(mirrored(halves, rigid, in_world), cameras, settings, count, backend)
+    if reflected:
+        halves = of_objects(own, [thing.row for thing in reflected])
+        turned = draw_alone(mirrored(halves, reflected, in_world), cameras, settings, count, backend)
     found = {}
     for thing in placed:
-        measured = _measured(thing.row, alone, turned, ids)
+        prior = priors.get(thing.row)
+        if prior == "mirror":
+            assert turned is not None
+            prior = (tuple(turned.windows[thing.row].tolist()), turned.alphas[thing.row] >= COVERED)
+        measured = _measured(thing.row, alone, prior, ids)
         if measured is not None:
             found[thing.row] = measured
     return found
 
 
-def _measured(row: int, alone: Alone, turned: Alone | None, ids: Int32[np.ndarray, "H W"]) -> Measured | None:
+def _measured(
+    row: int, alone: Alone, prior: Outline | None, ids: Int32[np.ndarray, "H W"]
+) -> Measured | None:
     alpha = alone.alphas[row]
     own = alpha >= COVERED
     if not own.any():
         return None
-    window: tuple[int, int, int, int] = tuple(alone.windows[row].tolist())
+    window: Window = tuple(alone.windows[row].tolist())
     left, top, right, bottom = window
     visible = without_specks(own & (ids[top:bottom, left:right] == row))
     amodal = own
-    if turned is not None and turned.alphas[row].size:
-        window, (own, visible, amodal) = _joined(
-            window, (own, visible), tuple(turned.windows[row].tolist()), turned.alphas[row] >= COVERED
-        )
-    return Measured(window, visible, amodal, float(alpha[alpha >= COVERED].mean()))
+    if prior is not None and prior[1].any():
+        window, visible, amodal = _joined(window, own, visible, prior)
+    return Measured(window, visible, amodal, float(alpha[own].mean()))
 
 
 def _joined(
-    window: tuple[int, int, int, int],
-    masks: tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]],
-    other_window: tuple[int, int, int, int],
-    other: Bool[np.ndarray, "_ _"],
-) -> tuple[tuple[int, int, int, int], tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Masks of two windows in the smallest one around both: own, visible, own joined with the other."""
-    left, top = min(window[0], other_window[0]), min(window[1], other_window[1])
-    right, bottom = max(window[2], other_window[2]), max(window[3], other_window[3])
+    window: Window,
+    own: Bool[np.ndarray, "h w"],
+    visible: Bool[np.ndarray, "h w"],
+    prior: Outline,
+) -> tuple[Window, np.ndarray, np.ndarray]:
+    """Visible pixels and own ones joined with a prior's, in the smallest window around both."""
+    other = prior[0]
+    left, top = min(window[0], other[0]), min(window[1], other[1])
+    right, bottom = max(window[2], other[2]), max(window[3], other[3])
 
-    def placed(mask: np.ndarray, at: tuple[int, int, int, int]) -> np.ndarray:
+    def placed(mask: np.ndarray, at: Window) -> np.ndarray:
         whole = np.zeros((bottom - top, right - left), dtype=bool)
         whole[at[1] - top : at[3] - top, at[0] - left : at[2] - left] = mask
         return whole
 
-    own, visible = (placed(mask, window) for mask in masks)
-    return (left, top, right, bottom), (own, visible, own | placed(other, other_window))
+    return (left, top, right, bottom), placed(visible, window), placed(own, window) | placed(prior[1], other)
