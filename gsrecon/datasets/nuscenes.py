@@ -100,8 +100,7 @@ def channel_names(log: DrivingLog, named: Mapping[str, str]) -> dict[str, str]:
     """
     channels: dict[str, str] = {}
     for camera in log.cameras:
-        own = re.sub(r"[^A-Z0-9]+", "_", camera.upper()).strip("_") or "0"
-        channel = named.get(camera, own if own.startswith("CAM_") else f"CAM_{own}")
+        channel = named.get(camera, channel_name(camera))
         if channel in channels.values():
             raise ValueError(
                 f"channels: expected another channel for every camera, got {channel} for {camera} too; name "
@@ -109,6 +108,12 @@ def channel_names(log: DrivingLog, named: Mapping[str, str]) -> dict[str, str]:
             )
         channels[camera] = channel
     return channels
+
+
+def channel_name(camera: str) -> str:
+    """`CAM_` and a camera's name in capitals."""
+    own = re.sub(r"[^A-Z0-9]+", "_", camera.upper()).strip("_") or "0"
+    return own if own.startswith("CAM_") else f"CAM_{own}"
 
 
 def _write_scenes(
