@@ -55,7 +55,7 @@ def verify(folder: Path) -> Verdict:
         DatasetError: The folder is no export of gsrecon's, or its card is damaged.
     """
     card = _read_card(folder)
-    format = card.get("format")
+    format = str(card.get("format"))
     if format not in _CHECKS:
         raise DatasetError(f"{folder}: its card names the format {format!r}; expected {', '.join(_CHECKS)}")
     views = list(_read_views(folder))

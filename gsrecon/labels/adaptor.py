@@ -1,7 +1,7 @@
-"""From the data set's frame into the scene's: where annotated boxes and recorded poses are in the scene.
+"""From the data set's frame into the scene's: where annotated boxes and lanes are in the scene.
 
-Design: EGSRAL (Huang et al., AAAI 2025), section "Adaptor"; with a data set's own poses it is the
-composition of the corrections that training learned.
+With a data set's own poses this is the composition of the corrections that training learned; with poses found from
+pictures it is the alignment of both trajectories. Source: EGSRAL (Huang et al., AAAI 2025), section "Adaptor".
 """
 
 from typing import Protocol
@@ -11,18 +11,28 @@ from jaxtyping import Float64, Int64
 
 from gsrecon.data.log import DrivingLog, Track
 from gsrecon.data.trajectory import poses_at
+from gsrecon.labels.alignment import Alignment
 from gsrecon.scene.camera_refinement import CameraRefinement
 
 
 class Adaptor(Protocol):
     """Maps what the data set says into the scene."""
 
-    def motion(self, timestamp_us: int) -> Float64[np.ndarray, "4 4"]:
-        """`scene_from_source` for things that are near the car at a time; rigid."""
+    scale: float
+    """Length in the scene of one metre of the data set."""
+
+    def source_time_us(self, timestamp_us: int) -> int:
+        """The data set's time of a moment of the scene."""
+        ...
+
+    def pose(
+        self, source_time_us: int, source_from_thing: Float64[np.ndarray, "4 4"]
+    ) -> Float64[np.ndarray, "4 4"] | None:
+        """`scene_from_thing` of a thing near the car; None where the map is not good enough."""
         ...
 
     def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
-        """Points without a time, such as lanes, in the scene [m]."""
+        """Points without a time, such as lanes, in the scene."""
         ...
 
 
@@ -33,36 +43,95 @@ class RefinedPoses:
     it. Lanes have no time and stay.
     """
 
+    scale = 1.0
+
     def __init__(self, log: DrivingLog, refinement: CameraRefinement | None) -> None:
         self._times: Int64[np.ndarray, " T"] = log.ego_timestamps_us
         self._world_from_ego = log.world_from_ego
         self._start_us = log.start_us
         self._refinement = refinement
 
-    def motion(self, timestamp_us: int) -> Float64[np.ndarray, "4 4"]:
-        """The correction of the ego pose at a time, in world."""
+    def source_time_us(self, timestamp_us: int) -> int:
+        """The same."""
+        return timestamp_us
+
+    def pose(
+        self, source_time_us: int, source_from_thing: Float64[np.ndarray, "4 4"]
+    ) -> Float64[np.ndarray, "4 4"]:
+        """Moved by the correction of the ego pose at its time."""
         if self._refinement is None:
-            return np.eye(4)
-        world_from_ego = poses_at(self._times, self._world_from_ego, np.array([timestamp_us]))[0]
-        correction = self._refinement.ego_correction((timestamp_us - self._start_us) * 1e-6).detach().numpy()
-        return world_from_ego @ correction @ np.linalg.inv(world_from_ego)
+            return source_from_thing
+        world_from_ego = poses_at(self._times, self._world_from_ego, np.array([source_time_us]))[0]
+        time_s = (source_time_us - self._start_us) * 1e-6
+        correction = self._refinement.ego_correction(time_s).detach().numpy()
+        return world_from_ego @ correction @ np.linalg.inv(world_from_ego) @ source_from_thing
 
     def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
         """As they are."""
         return points_in_source
 
 
+class AlignedPoses:
+    """The scene has a world of its own; frames of both worlds are known to be the same."""
+
+    def __init__(
+        self,
+        alignment: Alignment,
+        scene_times_us: Int64[np.ndarray, " F"],
+        tolerance_m: float = 0.3,
+        tolerance_deg: float = 1.0,
+    ) -> None:
+        """From an alignment.
+
+        Args:
+            alignment: Its frames' times are the data set's.
+            scene_times_us: Times of the same frames in the scene, strictly ascending.
+            tolerance_m: Nothing is labelled where a frame's residual is larger [m].
+            tolerance_deg: The same for its orientation [deg].
+        """
+        self.alignment = alignment
+        self.scale = alignment.similarity.scale
+        self._scene_times = scene_times_us
+        self._tolerance_m, self._tolerance_deg = tolerance_m, tolerance_deg
+
+    def source_time_us(self, timestamp_us: int) -> int:
+        """Between the times of frames that are the same."""
+        return round(float(np.interp(timestamp_us, self._scene_times, self.alignment.timestamps_us)))
+
+    def pose(
+        self, source_time_us: int, source_from_thing: Float64[np.ndarray, "4 4"]
+    ) -> Float64[np.ndarray, "4 4"] | None:
+        """Moved by the alignment at its time; None where residuals exceed the tolerance."""
+        metres, degrees = self.alignment.residual_at(source_time_us)
+        if metres > self._tolerance_m or degrees > self._tolerance_deg:
+            return None
+        return self.alignment.pose_in_scene(source_time_us, source_from_thing)
+
+    def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
+        """Each point moved as the frame nearest to it is."""
+        frames = self.alignment.source_from_cam[:, :3, 3]
+        nearest = np.array([int(np.argmin(np.linalg.norm(frames - p, axis=1))) for p in points_in_source])
+        moved = np.empty_like(points_in_source)
+        for row in np.unique(nearest):
+            of_row = nearest == row
+            time = int(self.alignment.timestamps_us[row])
+            motion = self.alignment.pose_in_scene(time, np.eye(4))
+            # A pose that is the world itself: its axes turn, and lengths along them scale.
+            moved[of_row] = self.scale * points_in_source[of_row] @ motion[:3, :3].T + motion[:3, 3]
+        return moved
+
+
 def box_in_scene(adaptor: Adaptor, track: Track, timestamp_us: int) -> Float64[np.ndarray, "4 4"] | None:
-    """`world_from_actor` in the scene; None where the object is not there.
+    """`world_from_actor` in the scene at a moment of the scene; None where the object is not there.
 
     A parked object stays beyond its annotations, because the scene shows it then too.
     """
-    pose = track.world_from_actor_at(timestamp_us)
-    when = timestamp_us
+    when = adaptor.source_time_us(timestamp_us)
+    pose = track.world_from_actor_at(when)
     if pose is None:
         if track.moves:
             return None
-        when = int(np.clip(timestamp_us, track.timestamps_us[0], track.timestamps_us[-1]))
+        when = int(np.clip(when, track.timestamps_us[0], track.timestamps_us[-1]))
         pose = track.world_from_actor_at(when)
         assert pose is not None
-    return adaptor.motion(when) @ pose
+    return adaptor.pose(when, pose)

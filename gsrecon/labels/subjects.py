@@ -30,7 +30,7 @@ class Subject:
     id: str
     category: str
     size_lwh: Float64[np.ndarray, " 3"]
-    """Length, width, height [m]."""
+    """Length, width, height in the scene."""
     track: Track
 
 
@@ -46,10 +46,15 @@ class Placed:
     """Its left side looks like its right side: it has no deformation of its own."""
 
 
-def subjects(tracks: Sequence[Track]) -> tuple[Subject, ...]:
-    """The objects of a log, numbered in the order of its tracks."""
+def subjects(tracks: Sequence[Track], scale: float = 1.0) -> tuple[Subject, ...]:
+    """The objects of a log, numbered in the order of its tracks.
+
+    Args:
+        tracks: As annotated.
+        scale: Length in the scene of one metre of the annotations.
+    """
     return tuple(
-        Subject(number + 1, track.id, track.category, track.size_lwh, track)
+        Subject(number + 1, track.id, track.category, scale * track.size_lwh, track)
         for number, track in enumerate(tracks)
     )
 

@@ -85,7 +85,8 @@ class Trust:
 
     def __init__(self, scene: Scene, sides: RecordedSides, backend: Backend = "auto") -> None:
         assert scene.recording is not None
-        self._scene, self._backend = scene, backend
+        self._scene = scene
+        self._backend: Backend = backend
         self._recording = scene.recording
         self._fitted = fitted(self._recording)
         self._sides = sides
