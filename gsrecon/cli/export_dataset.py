@@ -20,7 +20,10 @@ from gsrecon.cli.options import OptionalName, OptionalPath, RunFolder
 from gsrecon.cli.usage import UsageError
 
 if TYPE_CHECKING:
+    from gsrecon.data.log import DrivingLog
+    from gsrecon.labels.adaptor import AlignedPoses
     from gsrecon.labels.rig_paths import PlannedView, Rig
+    from gsrecon.scene.camera_refinement import CameraRefinement
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,13 @@ class ExportDataset:
     """Pictures whose trust is lower are left out (0 .. 1)."""
     drive: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
     """Where the recorded drive lies now, if it was moved; only its annotations are needed."""
+    tolerance_m: float = 0.3
+    """With --labels: frames whose poses disagree by more give no labels [m]."""
+    tolerance_deg: float = 1.0
+    """With --labels: the same for their orientation [deg]."""
+    labels: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
+    """Annotated recording of the same drive, for a scene whose poses were found from pictures: its boxes and
+    lanes are carried into the scene."""
     camera: OptionalName = None
     """With --path file: whose path it is; the first camera when left out."""
 
@@ -81,6 +91,7 @@ class ExportDataset:
         self._check()
         from gsrecon.cli.console import console, counting
         from gsrecon.cli.runs import Run
+        from gsrecon.data.spec import find_spec, open_drive
         from gsrecon.datasets.export import Provenance, export_dataset
         from gsrecon.datasets.labeled import LabelRules
         from gsrecon.datasets.rendering import RenderJob
@@ -93,6 +104,10 @@ class ExportDataset:
         run = Run.at(self.run_folder)
         log, _ = run.drive(self.drive)
         scene = open_scene(run.scene_folder)
+        annotated, adaptor, told = log, RefinedPoses(log, scene.camera_refinement), {}
+        if self.labels is not None:
+            annotated, _ = open_drive(find_spec(self.labels))
+            adaptor, told = self._aligned(log, annotated, scene.camera_refinement)
         recording = scene.recording
         assert recording is not None
         rig = Rig(recording, scene.camera_refinement, self.cameras or None)
@@ -100,15 +115,16 @@ class ExportDataset:
         wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar
         job = RenderJob(
             scene=run.scene_folder.resolve(),
-            subjects=subjects(log.tracks),
-            lanes=log.lanes,
-            adaptor=RefinedPoses(log, scene.camera_refinement),
+            subjects=subjects(annotated.tracks, adaptor.scale),
+            lanes=annotated.lanes,
+            adaptor=adaptor,
             views=tuple(views),
             lidar=LidarSpec(self.lidar_beams, self.lidar_azimuths) if wants_lidar else None,
         )
         del scene
         folder = self.out or self.run_folder / "exports" / f"{self.format}-{self.path}"
-        provenance = Provenance(log.name, log.source, log.licence, self._told_path())
+        licence = "; ".join(dict.fromkeys(each for each in (log.licence, annotated.licence) if each))
+        provenance = Provenance(annotated.name, annotated.source, licence, self._told_path(), adaptor=told)
         rules = LabelRules(
             visible_px=self.visible_px,
             visible_fraction=self.visible_fraction,
@@ -130,6 +146,37 @@ class ExportDataset:
             f"check it: gsrecon verify {folder}"
         )
         return 0
+
+    def _aligned(
+        self, log: "DrivingLog", annotated: "DrivingLog", refinement: "CameraRefinement | None"
+    ) -> "tuple[AlignedPoses, dict[str, Any]]":
+        import numpy as np
+
+        from gsrecon.cli.console import console
+        from gsrecon.labels.adaptor import AlignedPoses
+        from gsrecon.labels.frame_pairs import align
+
+        alignment, times = align(log, annotated, refinement)
+        metres, degrees = alignment.residuals_m, alignment.residuals_deg
+        refused = int(((metres > self.tolerance_m) | (degrees > self.tolerance_deg)).sum())
+        told = {
+            "frames": len(times),
+            "scale": alignment.similarity.scale,
+            "median residual [m]": float(np.median(metres)),
+            "largest residual [m]": float(metres.max()),
+            "median residual [deg]": float(np.median(degrees)),
+            "largest residual [deg]": float(degrees.max()),
+            "frames beyond the tolerance": refused,
+            "residuals [m]": [round(float(value), 5) for value in metres],
+            "residuals [deg]": [round(float(value), 5) for value in degrees],
+        }
+        console().print(
+            f"adaptor: {len(times)} frames of {annotated.name} laid onto {log.name}: median "
+            f"{told['median residual [m]']:.3f} m, {told['median residual [deg]']:.3f} deg; "
+            f"{refused} frames beyond the tolerance give no labels",
+            markup=False,
+        )
+        return AlignedPoses(alignment, times, self.tolerance_m, self.tolerance_deg), told
 
     def _check(self) -> None:
         if self.path == "file" and self.path_file is None:

@@ -44,6 +44,8 @@ class Provenance:
     """Of the recording; what is rendered from it is bound by it."""
     path: Mapping[str, Any] = field(default_factory=dict)
     """How the rig went."""
+    adaptor: Mapping[str, Any] = field(default_factory=dict)
+    """How well the annotated recording was laid onto the scene, where it has poses of its own."""
     edits: tuple[str, ...] = ()
     """Edit list that was applied to the scene."""
 
@@ -111,6 +113,7 @@ def _card(
         "scene sha256": scene_checksum(drive.job.scene),
         "source_from_world": drive.recording.source_from_world.tolist(),
         "path": dict(provenance.path),
+        "adaptor": dict(provenance.adaptor) or "the scene was fitted with the data set's own poses",
         "edits": list(provenance.edits),
         "rules": asdict(drive.rules),
         "pictures": pictures,

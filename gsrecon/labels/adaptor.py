@@ -1,7 +1,7 @@
 """From the data set's frame into the scene's: where annotated boxes and lanes are in the scene.
 
-With a data set's own poses this is the composition of the corrections that training learned; with poses found from
-pictures it is the alignment of both trajectories. Source: EGSRAL (Huang et al., AAAI 2025), section "Adaptor".
+With a data set's own poses this is the composition of the corrections that training learned; with poses found
+from pictures it is the alignment of both trajectories. Source: EGSRAL (Huang et al., AAAI 2025), "Adaptor".
 """
 
 from typing import Protocol

@@ -8,8 +8,8 @@ and bent by drift. One similarity takes most of that away; what is left changes 
 S is a robust similarity, xi a cubic spline over time of twists in the camera's axes. It is fitted under the
 three constraints of EGSRAL's adaptor (Huang et al., AAAI 2025): the pose of each frame, the relative pose of
 neighbours, and agreement at novel poses, for which errors are measured at points around the camera, where
-novel poses and boxes are: a turn that is nothing at the camera is metres at a box. How smooth xi is is found by
-generalised cross-validation (Craven and Wahba, 1979); frames that do not fit lose their say (Geman, McClure).
+novel poses and boxes are: a turn that is nothing at the camera is metres at a box. How smooth xi is is found
+by generalised cross-validation (Craven and Wahba, 1979); frames that do not fit lose their say.
 """
 
 from dataclasses import dataclass
@@ -111,10 +111,11 @@ class Alignment:
             source_from_thing: Its pose in the source [m].
             source_from_cam: The camera's pose then; None: between its recorded ones.
         """
-        if source_from_cam is None:
-            source_from_cam = poses_at(self.timestamps_us, self.source_from_cam, np.array([timestamp_us]))[0]
+        cam = source_from_cam
+        if cam is None:
+            cam = poses_at(self.timestamps_us, self.source_from_cam, np.array([timestamp_us]))[0]
         correction = se3_exp(torch.from_numpy(self.twist_at(timestamp_us))).numpy()
-        moved = source_from_cam @ correction @ np.linalg.inv(source_from_cam) @ source_from_thing
+        moved = cam @ correction @ np.linalg.inv(cam) @ source_from_thing
         return self.similarity.motions(torch.from_numpy(moved)).numpy()
 
     def twist_at(self, timestamp_us: int) -> Float64[np.ndarray, " 6"]:

@@ -1,11 +1,13 @@
 """Which frames of a scene are which frames of an annotated recording of the same drive."""
 
 import numpy as np
-from jaxtyping import Int64
+import torch
+from jaxtyping import Float64, Int64
 
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.errors import DatasetError
 from gsrecon.labels.alignment import Alignment
+from gsrecon.scene.camera_refinement import CameraRefinement
 
 _FEWEST = 4
 
@@ -25,16 +27,23 @@ def pair_frames(scene: DrivingLog, annotated: DrivingLog) -> list[tuple[CameraFr
         pairs = _in_order(scene, annotated)
     if len(pairs) < _FEWEST:
         raise DatasetError(
-            f"{annotated.name}: only {len(pairs)} of its pictures are among those of {scene.name}, by file name or "
-            "by number; name the recording whose pictures the scene was fitted to"
+            f"{annotated.name}: only {len(pairs)} of its pictures are among those of {scene.name}, by file "
+            "name or by number; name the recording whose pictures the scene was fitted to"
         )
     camera = pairs[0][0].camera
     leading = [pair for pair in pairs if pair[0].camera == camera]
     return sorted(leading, key=lambda pair: pair[0].timestamp_us)
 
 
-def align(scene: DrivingLog, annotated: DrivingLog) -> tuple[Alignment, Int64[np.ndarray, " F"]]:
+def align(
+    scene: DrivingLog, annotated: DrivingLog, refinement: CameraRefinement | None = None
+) -> tuple[Alignment, Int64[np.ndarray, " F"]]:
     """The map from an annotated recording into a scene, and the scene's times of the frames it was fitted to.
+
+    Args:
+        scene: What the scene was fitted to.
+        annotated: The recording with the labels.
+        refinement: The scene's corrections of its poses.
 
     Raises:
         DatasetError: Too few frames belong together, or the camera never moves.
@@ -47,11 +56,20 @@ def align(scene: DrivingLog, annotated: DrivingLog) -> tuple[Alignment, Int64[np
         alignment = Alignment.fit(
             source_times[keep],
             np.stack([frame.world_from_cam for _, frame in pairs])[keep],
-            np.stack([frame.world_from_cam for frame, _ in pairs])[keep],
+            np.stack([_refined(scene, frame, refinement) for frame, _ in pairs])[keep],
         )
     except ValueError as error:
         raise DatasetError(f"{annotated.name}: cannot be laid onto {scene.name}: {error}") from error
     return alignment, scene_times[keep]
+
+
+def _refined(
+    log: DrivingLog, frame: CameraFrame, refinement: CameraRefinement | None
+) -> Float64[np.ndarray, "4 4"]:
+    if refinement is None:
+        return frame.world_from_cam
+    pose = torch.from_numpy(frame.world_from_cam)
+    return refinement.refine(pose, frame.camera, log.time_s(frame.timestamp_us)).detach().numpy()
 
 
 def _name(frame: CameraFrame) -> str:
