@@ -7,6 +7,7 @@ Examples:
   gsrecon evaluate runs/demo
   gsrecon evaluate runs/kitti --drive kitti:new/place/2011_09_26_drive_0001_sync
   gsrecon evaluate runs/kitti --lpips-weights weights/
+  gsrecon evaluate runs/toy --shifts 0.5,1,2,3
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,22 @@ from typing import Annotated
 import tyro
 
 from gsrecon.cli.options import OptionalPath, RunFolder
+
+
+def _numbers(words: list[str]) -> tuple[float, ...]:
+    return tuple(float(word) for word in words[0].split(",") if word)
+
+
+Shifts = Annotated[
+    tuple[float, ...],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="M,M,...",
+        instance_from_str=_numbers,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [",".join(f"{number:g}" for number in value)],
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,10 @@ class Evaluate:
     """Pixels rendered nearer than this are near, all others far [m]."""
     lpips_weights: OptionalPath = None
     """Folder with alexnet.pth (torchvision) and lin.pth (LPIPS v0.1 alex); LPIPS is left out without it."""
+    shifts: Shifts = ()
+    """Also judge pictures and labels from beside the recorded way, this far to the left (0.5,1,2,3) [m]."""
+    shift_views: int = 40
+    """Views that are drawn at each shift."""
 
     def run(self) -> int:
         """Evaluates and tells the numbers."""
@@ -46,7 +67,12 @@ class Evaluate:
             moving_margin_px=trained.mask_dilation_px,
             lpips_weights=self.lpips_weights,
         )
-        judge(run, log, config)
+        scores = []
+        if self.shifts:
+            from gsrecon.cli.shift_scores import shift_scores
+
+            scores = shift_scores(run, log, self.shifts, self.shift_views)
+        judge(run, log, config, scores)
         return 0
 
 

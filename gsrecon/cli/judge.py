@@ -1,6 +1,7 @@
 """Evaluates a run with progress, writes metrics.json and report.html, tells the numbers."""
 
 import time
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
@@ -12,14 +13,18 @@ from gsrecon.evaluation.evaluate import EvaluateConfig, evaluate, held_out
 from gsrecon.evaluation.gallery import Gallery, ScoredPicture
 from gsrecon.evaluation.report import RunFacts, read_history, write_report
 from gsrecon.evaluation.scores import Evaluation, Summary, write_metrics
+from gsrecon.evaluation.shifts import ShiftScore
 from gsrecon.scene.groups_scene import open_scene
 
 _COLUMNS = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "moving dB", "static dB", "depth m")
 _UNKNOWN = "-"
 
 
-def judge(run: Run, log: DrivingLog, config: EvaluateConfig) -> Evaluation:
-    """Scores the held-out pictures of a run and writes what was found into its folder."""
+def judge(run: Run, log: DrivingLog, config: EvaluateConfig, shifts: Sequence[ShiftScore] = ()) -> Evaluation:
+    """Scores the held-out pictures of a run and writes what was found into its folder.
+
+    Scores from beside the recorded way go into the report with them.
+    """
     started = time.perf_counter()
     graph = open_scene(run.folder)
     count = 0 if graph.recording is None else len(held_out(graph.recording))
@@ -31,11 +36,14 @@ def judge(run: Run, log: DrivingLog, config: EvaluateConfig) -> Evaluation:
             counter.step("" if psnr is None else f"{psnr:.2f} dB")
 
         evaluation = evaluate(graph, log, config, [gallery.add, counted])
-    write_metrics(evaluation, run.folder / "metrics.json")
-    write_report(
-        run.folder / "report.html", evaluation, gallery, _facts(run, log, time.perf_counter() - started)
-    )
+    write_metrics(evaluation, run.folder / "metrics.json", shifts)
+    facts = _facts(run, log, time.perf_counter() - started)
+    write_report(run.folder / "report.html", evaluation, gallery, facts, shifts)
     _tell(run, evaluation)
+    if shifts:
+        from gsrecon.cli.shift_scores import tell_shifts
+
+        tell_shifts(shifts)
     return evaluation
 
 

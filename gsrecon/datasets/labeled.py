@@ -39,13 +39,16 @@ class LabelRules:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
+    def shows(self, visible_px: int, amodal_px: int) -> bool:
+        """Whether an object of which this much is visible counts as visible."""
+        enough = visible_px >= max(1, self.visible_px)
+        return enough and visible_px >= self.visible_fraction * amodal_px
+
     def refusal(self, thing: ObjectRecord) -> str | None:
         """Why an object is left out of a picture; None where it is kept."""
         if thing.amodal_px < self.amodal_px:
             return "too small"
-        if thing.modal_box is None or thing.visible_px < self.visible_px:
-            return "hidden"
-        if thing.visible_fraction < self.visible_fraction:
+        if thing.modal_box is None or not self.shows(thing.visible_px, thing.amodal_px):
             return "hidden"
         if thing.trust.score < self.object_trust:
             return "not trusted"

@@ -14,7 +14,9 @@ import numpy as np
 from gsrecon.evaluation.gallery import Gallery, ShownPicture
 from gsrecon.evaluation.pictures import turbo
 from gsrecon.evaluation.plots import Line, line_plot
+from gsrecon.evaluation.report_shifts import shift_section
 from gsrecon.evaluation.scores import Evaluation, PictureScore, Summary
+from gsrecon.evaluation.shifts import ShiftScore
 from gsrecon.files import write_text
 
 
@@ -57,7 +59,13 @@ def read_history(path: Path | str) -> list[dict[str, Any]]:
     return [rows[step] for step in sorted(rows)]
 
 
-def write_report(path: Path | str, evaluation: Evaluation, gallery: Gallery, facts: RunFacts) -> None:
+def write_report(
+    path: Path | str,
+    evaluation: Evaluation,
+    gallery: Gallery,
+    facts: RunFacts,
+    shifts: Sequence[ShiftScore] = (),
+) -> None:
     """Writes `report.html`, whole or not at all."""
     style = files("gsrecon.evaluation").joinpath("report.css").read_text(encoding="utf-8")
     sections = [
@@ -67,6 +75,7 @@ def write_report(path: Path | str, evaluation: Evaluation, gallery: Gallery, fac
         _shots("Held-out pictures", "Evenly over the drive.", gallery.evenly),
         _shots("Worst pictures", "Lowest PSNR first.", gallery.worst),
         _shots("Best pictures", "Highest PSNR first.", gallery.best),
+        shift_section(shifts),
         _curves(evaluation, facts),
         _pictures(evaluation.pictures),
         _facts(facts),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gsrecon.evaluation.shifts import ShiftScore
 from gsrecon.files import write_text
 
 METRICS_VERSION = 1
@@ -117,9 +118,12 @@ class Evaluation:
         }
 
 
-def write_metrics(evaluation: Evaluation, path: Path | str) -> None:
-    """Writes an evaluation as `metrics.json`, whole or not at all."""
-    write_text(path, json.dumps(evaluation.to_json(), indent=2, allow_nan=False) + "\n")
+def write_metrics(evaluation: Evaluation, path: Path | str, shifts: Sequence[ShiftScore] = ()) -> None:
+    """Writes an evaluation and scores at shifts as `metrics.json`, whole or not at all."""
+    content = evaluation.to_json()
+    if shifts:
+        content["shifts"] = [asdict(score) for score in shifts]
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _said(values: dict[str, Any]) -> dict[str, Any]:

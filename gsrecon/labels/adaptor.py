@@ -14,6 +14,8 @@ from gsrecon.data.trajectory import poses_at
 from gsrecon.labels.alignment import Alignment
 from gsrecon.scene.camera_refinement import CameraRefinement
 
+_MOTIONS_KEPT = 4096
+
 
 class Adaptor(Protocol):
     """Maps what the data set says into the scene."""
@@ -50,6 +52,7 @@ class RefinedPoses:
         self._world_from_ego = log.world_from_ego
         self._start_us = log.start_us
         self._refinement = refinement
+        self._motions: dict[int, Float64[np.ndarray, "4 4"]] = {}
 
     def source_time_us(self, timestamp_us: int) -> int:
         """The same."""
@@ -61,10 +64,14 @@ class RefinedPoses:
         """Moved by the correction of the ego pose at its time."""
         if self._refinement is None:
             return source_from_thing
-        world_from_ego = poses_at(self._times, self._world_from_ego, np.array([source_time_us]))[0]
-        time_s = (source_time_us - self._start_us) * 1e-6
-        correction = self._refinement.ego_correction(time_s).detach().numpy()
-        return world_from_ego @ correction @ np.linalg.inv(world_from_ego) @ source_from_thing
+        if source_time_us not in self._motions:
+            if len(self._motions) >= _MOTIONS_KEPT:
+                self._motions.clear()
+            world_from_ego = poses_at(self._times, self._world_from_ego, np.array([source_time_us]))[0]
+            time_s = (source_time_us - self._start_us) * 1e-6
+            correction = self._refinement.ego_correction(time_s).detach().numpy()
+            self._motions[source_time_us] = world_from_ego @ correction @ np.linalg.inv(world_from_ego)
+        return self._motions[source_time_us] @ source_from_thing
 
     def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
         """As they are."""

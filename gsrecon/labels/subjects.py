@@ -89,7 +89,7 @@ def place(
                 assert splats.world_from_object is not None
                 object_row = graph.objects.number(subject.id)
                 pose = splats.world_from_object[0, object_row].detach().double().numpy()
-                rigid = not bool(node.deforms[number])
+                rigid = _looks_rigid(subject) and not bool(node.deforms[number])
                 placed.append(Placed(subject, pose, object_row, rigid))
             continue
         pose = box_in_scene(adaptor, subject.track, timestamp_us)
@@ -141,15 +141,15 @@ def _without_surroundings(splats: Splats, placed: Sequence[Placed], rows: int) -
     half = torch.full((count, 3), torch.inf)
     for thing in placed:
         half[thing.row] = 0.5 * torch.from_numpy(thing.subject.size_lwh).float()
-    own = half[index]
-    outside = (splats.means.abs() > own + _MARGIN_M).any(dim=1) | (
-        splats.means[:, 2] < -own[:, 2] + _BOTTOM_M
-    )
+    of_objects = (index > 0).nonzero()[:, 0]
+    own, means = half[index[of_objects]], splats.means[of_objects]
+    outside = (means.abs() > own + _MARGIN_M).any(dim=1) | (means[:, 2] < -own[:, 2] + _BOTTOM_M)
     outside &= own[:, 0].isfinite()
     poses = torch.eye(4, dtype=torch.float64).repeat(1, rows + count, 1, 1)
     poses[:, :count] = splats.world_from_object
     poses[:, rows:] = splats.world_from_object
-    moved = torch.where(outside, index + rows, index).int()
+    moved = splats.object_index.clone()
+    moved[of_objects[outside]] += rows
     return replace(splats, object_index=moved, world_from_object=poses)
 
 
