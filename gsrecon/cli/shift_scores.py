@@ -76,25 +76,25 @@ def _truth(run: Run, log: DrivingLog) -> Truth | None:
 
 
 _COLUMNS = (
-    "left m",
+    "left",
     "trust",
     "unseen",
     "agree",
     "PSNR",
     "IoU",
-    "fraction",
+    "frac",
     "level",
     "hidden",
     "depth",
-    "lane px",
+    "lane",
 )
 _TOLD = (
-    "trust: of the views; unseen: share of pixels no fitted picture shows; agree: object pixels carried over from "
-    "the recorded way"
+    "left: shift in metres; trust: of the views; unseen: share of pixels that no fitted picture shows;\n"
+    "agree: object pixels carried over from the recorded way"
 )
 _TOLD_TRUTH = (
-    "against the truth: IoU of modal boxes (median), error of visible fractions (mean), visibility levels right, "
-    "hidden objects labelled visible, depth and lane points (median error)"
+    "against the truth: IoU of modal boxes (median), frac: error of visible fractions (mean),\n"
+    "level: share right, hidden objects labelled visible, depth, lane points in pixels (medians)"
 )
 
 
@@ -123,7 +123,7 @@ def _cells(score: ShiftScore) -> list[str]:
         shown(score.trust, 2),
         shown(score.unobserved, 3),
         shown(score.carried, 3),
-        shown(score.psnr, 2),
+        shown(score.psnr, 1),
         shown(score.box_iou, 3),
         shown(score.fraction_error, 3),
         shown(score.level_share, 3),

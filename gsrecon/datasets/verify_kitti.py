@@ -45,7 +45,7 @@ def check_kitti(folder: Path, views: list[dict[str, Any]], findings: Findings) -
         boxes = []
         for line, thing in zip(lines, things, strict=True):
             where = f"{stem}, {thing['id']}"
-            label = _read_label(line)
+            label = read_label(line)
             if label is None:
                 findings.problem(f"{where}: the line {line!r} is no label")
                 continue
@@ -73,7 +73,8 @@ def read_calibration(path: Path) -> dict[str, Float64[np.ndarray, "3 _"]]:
     return found
 
 
-def _read_label(line: str) -> tuple[str, Float64[np.ndarray, " 4"], KittiBox] | None:
+def read_label(line: str) -> tuple[str, Float64[np.ndarray, " 4"], KittiBox] | None:
+    """Type, 2D box in pixel edges and 3D box of a line; None where it is no label."""
     words = line.split()
     if len(words) != 15:
         return None

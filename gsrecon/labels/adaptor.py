@@ -4,7 +4,7 @@ With a data set's own poses this is the composition of the corrections that trai
 from pictures it is the alignment of both trajectories. Source: EGSRAL (Huang et al., AAAI 2025), "Adaptor".
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -17,6 +17,7 @@ from gsrecon.scene.camera_refinement import CameraRefinement
 _MOTIONS_KEPT = 4096
 
 
+@runtime_checkable
 class Adaptor(Protocol):
     """Maps what the data set says into the scene."""
 

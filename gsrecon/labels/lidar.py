@@ -84,17 +84,17 @@ def sweep(
     time_s = graph.recording.time_s(timestamp_us)
     with torch.no_grad():
         splats = graph.splats_at(torch.tensor([time_s]), 0)
-        splats, placed = place(graph, subjects, adaptor, timestamp_us, splats)
+        placement = place(graph, subjects, adaptor, timestamp_us, splats)
         settings = replace(graph.settings, ids=True, median_depth=True, sh_degree=None)
-        numbers = np.zeros(1 + max((thing.row for thing in placed), default=0), dtype=np.int32)
-        for thing in placed:
+        numbers = np.zeros(2 * placement.around, dtype=np.int32)
+        for thing in placement.placed:
             numbers[thing.row] = thing.subject.number
         z, ids, light = np.zeros(len(face)), np.zeros(len(face), np.int32), np.zeros(len(face))
         for number in range(_FACES):
             of_face = replace(
                 cameras, viewmats=cameras.viewmats[number : number + 1], Ks=cameras.Ks[number : number + 1]
             )
-            drawn = rasterize(splats, of_face, settings, backend=backend)
+            drawn = rasterize(placement.splats, of_face, settings, backend=backend)
             assert drawn.median_depth is not None
             assert drawn.ids is not None
             rays = np.flatnonzero(face == number)
@@ -108,10 +108,9 @@ def sweep(
     hit = (z > 0) & (distance > spec.nearest_m) & (distance < spec.farthest_m)
     beam = np.tile(np.arange(spec.beams), spec.azimuths)
     columns = [points, light.clip(0, 1)[:, None], beam[:, None]]
-    known = (ids > 0) & (ids < len(numbers))
     return RenderedSweep(
         points=np.concatenate(columns, axis=1)[hit].astype(np.float32),
-        instance=np.where(known, numbers[np.where(known, ids, 0)], 0)[hit].astype(np.int32),
+        instance=numbers[ids.clip(0)][hit].astype(np.int32),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int32
 from torch import Tensor
 
 from gsrecon.data.log import Track
@@ -46,6 +46,20 @@ class Placed:
     """Its left side looks like its right side: it has no deformation of its own."""
 
 
+@dataclass(frozen=True)
+class Placement:
+    """The Gaussians of a scene at one time, each given to the object it belongs to."""
+
+    splats: Splats
+    """Rows of `world_from_object`: the scene's own objects; objects in boxes, whose Gaussians are in world;
+    then once more all of these for what surrounds them."""
+    placed: tuple[Placed, ...]
+    in_world: int
+    """Rows from here on have their Gaussians in world."""
+    around: int
+    """What surrounds the object of a row, drawn with it but not part of it, has a row higher by this."""
+
+
 def subjects(tracks: Sequence[Track], scale: float = 1.0) -> tuple[Subject, ...]:
     """The objects of a log, numbered in the order of its tracks.
 
@@ -61,7 +75,7 @@ def subjects(tracks: Sequence[Track], scale: float = 1.0) -> tuple[Subject, ...]
 
 def place(
     graph: SceneGraph, subjects: Sequence[Subject], adaptor: Adaptor, timestamp_us: int, splats: Splats
-) -> tuple[Splats, list[Placed]]:
+) -> Placement:
     """Finds each subject and its Gaussians at a time.
 
     An object that the scene models keeps its own Gaussians and its refined pose. Of any other, the Gaussians
@@ -73,9 +87,6 @@ def place(
         adaptor: From the data set's frame into the scene's.
         timestamp_us: When [us].
         splats: What the graph gives at that time.
-
-    Returns:
-        The splats with an object row for every subject that is there, and those subjects.
     """
     placed: list[Placed] = []
     assert graph.recording is not None
@@ -96,11 +107,18 @@ def place(
         if pose is not None:
             others.append(Placed(subject, pose, row, _looks_rigid(subject)))
             row += 1
-    if placed:
-        splats = _without_surroundings(splats, placed, row)
+    in_world, around = len(graph.objects), row
+    poses = torch.eye(4, dtype=torch.float64).repeat(1, 2 * around, 1, 1)
+    index = torch.zeros(len(splats), dtype=torch.int32)
+    if splats.object_index is not None and splats.world_from_object is not None:
+        index = splats.object_index.clone()
+        for first in (0, around):
+            poses[:, first : first + in_world] = splats.world_from_object
+        _part_from_surroundings(splats.means.detach(), index, placed, around)
     if others:
-        splats = _claimed(splats, others, row)
-    return splats, placed + others
+        _claim(splats.means.detach(), index, others, around)
+    splats = replace(splats, object_index=index, world_from_object=poses)
+    return Placement(splats, (*placed, *others), in_world, around)
 
 
 def pose_at(
@@ -129,28 +147,20 @@ def _modelled(graph: SceneGraph, time_s: float) -> dict[str, tuple[RigidActors, 
     return found
 
 
-def _without_surroundings(splats: Splats, placed: Sequence[Placed], rows: int) -> Splats:
-    """The splats with what moves along with an object but is not part of it as rows behind all others.
+def _part_from_surroundings(
+    means: Float[Tensor, "N 3"], index: Int32[Tensor, " N"], placed: Sequence[Placed], around: int
+) -> None:
+    """Gives what moves along with an object but lies outside of its box to its surroundings.
 
-    An object takes its shadow along. It is drawn in the object's frame, but lies outside of its box.
+    An object takes its shadow along: it is drawn in the object's frame, but is no part of it.
     """
-    assert splats.object_index is not None
-    assert splats.world_from_object is not None
-    index = splats.object_index.long()
-    count = splats.world_from_object.shape[1]
-    half = torch.full((count, 3), torch.inf)
+    half = torch.full((around, 3), torch.inf)
     for thing in placed:
         half[thing.row] = 0.5 * torch.from_numpy(thing.subject.size_lwh).float()
-    of_objects = (index > 0).nonzero()[:, 0]
-    own, means = half[index[of_objects]], splats.means[of_objects]
-    outside = (means.abs() > own + _MARGIN_M).any(dim=1) | (means[:, 2] < -own[:, 2] + _BOTTOM_M)
-    outside &= own[:, 0].isfinite()
-    poses = torch.eye(4, dtype=torch.float64).repeat(1, rows + count, 1, 1)
-    poses[:, :count] = splats.world_from_object
-    poses[:, rows:] = splats.world_from_object
-    moved = splats.object_index.clone()
-    moved[of_objects[outside]] += rows
-    return replace(splats, object_index=moved, world_from_object=poses)
+    rows = (index > 0).nonzero()[:, 0]
+    own, in_actor = half[index[rows].long()], means[rows]
+    outside = (in_actor.abs() > own + _MARGIN_M).any(dim=1) | (in_actor[:, 2] < -own[:, 2] + _BOTTOM_M)
+    index[rows[outside & own[:, 0].isfinite()]] += around
 
 
 def _looks_rigid(subject: Subject) -> bool:
@@ -158,43 +168,31 @@ def _looks_rigid(subject: Subject) -> bool:
     return not any(word in words for word in ("pedestrian", "person", "cycl", "animal", "human"))
 
 
-def _claimed(splats: Splats, others: Sequence[Placed], rows: int) -> Splats:
-    """The splats with those in each box given to its object; boxes are tried in their order."""
-    index = (
-        torch.zeros(len(splats), dtype=torch.int32)
-        if splats.object_index is None
-        else splats.object_index.clone()
-    )
+def _claim(
+    means: Float[Tensor, "N 3"], index: Int32[Tensor, " N"], others: Sequence[Placed], around: int
+) -> None:
+    """Gives background Gaussians in each box to its object, those at its bottom to its surroundings."""
     background = (index == 0).nonzero()[:, 0]
-    means = splats.means[background].detach()
-    x, y = means[:, 0].contiguous(), means[:, 1].contiguous()
+    still = means[background]
+    x, y = still[:, 0].contiguous(), still[:, 1].contiguous()
     for thing in others:
-        inside = background[_inside(means, x, y, thing)]
-        index[inside] = thing.row
-    count = max(rows, 0 if splats.world_from_object is None else splats.world_from_object.shape[1])
-    poses = torch.eye(4, dtype=torch.float64).repeat(1, count, 1, 1)
-    if splats.world_from_object is not None:
-        poses[:, : splats.world_from_object.shape[1]] = splats.world_from_object.double()
-    return replace(splats, object_index=index, world_from_object=poses)
-
-
-def _inside(means: Tensor, x: Tensor, y: Tensor, thing: Placed) -> Int64[Tensor, " M"]:
-    """Rows of background Gaussians whose centres lie in a box, its bottom left out."""
-    size = torch.from_numpy(thing.subject.size_lwh).float()
-    pose = torch.from_numpy(thing.world_from_actor).float()
-    reach = 0.5 * float(size.norm())
-    near = ((x - pose[0, 3]).abs() <= reach) & ((y - pose[1, 3]).abs() <= reach)
-    rows = near.nonzero()[:, 0]
-    in_actor = (means[rows] - pose[:3, 3]) @ pose[:3, :3]
-    held = (in_actor.abs() <= 0.5 * size).all(dim=1) & (in_actor[:, 2] >= -0.5 * size[2] + _BOTTOM_M)
-    return rows[held]
+        size = torch.from_numpy(thing.subject.size_lwh).float()
+        pose = torch.from_numpy(thing.world_from_actor).float()
+        reach = 0.5 * float(size.norm())
+        near = (((x - pose[0, 3]).abs() <= reach) & ((y - pose[1, 3]).abs() <= reach)).nonzero()[:, 0]
+        in_actor = (still[near] - pose[:3, 3]) @ pose[:3, :3]
+        inside = (in_actor.abs() <= 0.5 * size).all(dim=1)
+        bottom = in_actor[:, 2] < -0.5 * size[2] + _BOTTOM_M
+        index[background[near[inside & ~bottom]]] = thing.row
+        index[background[near[inside & bottom]]] = thing.row + around
 
 
 def of_objects(splats: Splats, rows: Sequence[int]) -> Splats:
     """The Gaussians of some objects, without their appearance."""
     assert splats.object_index is not None
-    wanted = torch.zeros(int(splats.object_index.max()) + 1 if len(splats) else 1, dtype=torch.bool)
-    wanted[[row for row in rows if row < len(wanted)]] = True
+    assert splats.world_from_object is not None
+    wanted = torch.zeros(splats.world_from_object.shape[1], dtype=torch.bool)
+    wanted[list(rows)] = True
     kept = wanted[splats.object_index.long()].nonzero()[:, 0]
     return Splats(
         means=splats.means[kept],

@@ -103,11 +103,10 @@ class Labeler:
         cameras = camera_at(lens, torch.from_numpy(world_from_cam))
         with torch.no_grad():
             splats = graph.splats_at(time_s, graph.settings.sh_degree, cameras)
-            in_world = len(graph.objects)
-            splats, placed = place(graph, self.subjects, self.adaptor, timestamp_us, splats)
-            placed = [thing for thing in placed if _in_picture(lens, world_from_cam, thing)]
+            placement = place(graph, self.subjects, self.adaptor, timestamp_us, splats)
+            placed = [thing for thing in placement.placed if _in_picture(lens, world_from_cam, thing)]
             settings = replace(graph.settings, ids=True, median_depth=True)
-            drawn = rasterize(splats, cameras, settings, backend=self.backend)
+            drawn = rasterize(placement.splats, cameras, settings, backend=self.backend)
             image = drawn.image
             if graph.sky is not None:
                 image = graph.sky.composite(image, drawn.alpha, cameras)
@@ -117,7 +116,7 @@ class Labeler:
             assert drawn.median_depth is not None
             ids, depth = drawn.ids[0].numpy(), drawn.median_depth[0].numpy()
             priors = self._priors(lens, world_from_cam, placed)
-            found = measure(splats, cameras, graph.settings, ids, placed, in_world, priors, self.backend)
+            found = measure(placement, cameras, graph.settings, ids, placed, priors, self.backend)
         objects, unmeasured = [], []
         for thing in placed:
             box = project_box(lens, world_from_cam, thing.subject.size_lwh, thing.world_from_actor)

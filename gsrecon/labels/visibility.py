@@ -15,11 +15,10 @@ from jaxtyping import Bool, Float64, Int32
 
 from gsrecon.geometry.camera import Cameras
 from gsrecon.labels.components import without_specks
-from gsrecon.labels.subjects import Placed, mirrored, of_objects
+from gsrecon.labels.subjects import Placed, Placement, mirrored, of_objects
 from gsrecon.ops.alone import Alone, draw_alone
 from gsrecon.ops.rasterize import Backend
 from gsrecon.ops.settings import RasterizeSettings
-from gsrecon.ops.splats import Splats
 
 Window = tuple[int, int, int, int]
 """Left, top, right, bottom [px]."""
@@ -83,54 +82,54 @@ def box_around(mask: Bool[np.ndarray, "h w"], window: Window) -> Float64[np.ndar
 
 
 def measure(
-    splats: Splats,
+    placement: Placement,
     cameras: Cameras,
     settings: RasterizeSettings,
     ids: Int32[np.ndarray, "H W"],
-    placed: Sequence[Placed],
-    in_world: int,
+    wanted: Sequence[Placed],
     priors: Mapping[int, Prior] | None = None,
     backend: Backend = "auto",
 ) -> dict[int, Measured]:
-    """Visible and amodal pixels of each object by its row; objects that are unmeasured are left out.
+    """Visible and amodal pixels of objects by their row; objects that are unmeasured are left out.
 
     Args:
-        splats: All Gaussians, each with its object.
+        placement: All Gaussians, each with its object.
         cameras: One camera.
         settings: As the picture was drawn.
         ids: Object at each pixel of the full picture.
-        placed: The objects.
-        in_world: Rows of objects from here on have their Gaussians in world.
+        wanted: Which objects.
         priors: Shape priors of objects that are seen from sides no camera saw, by their rows.
         backend: Of the rasterizer.
     """
-    if not placed or splats.object_index is None:
+    if not wanted:
         return {}
-    count = max(thing.row for thing in placed) + 1
-    own = of_objects(splats, [thing.row for thing in placed])
+    count = placement.around
+    own = of_objects(placement.splats, [thing.row for thing in wanted])
     if len(own) == 0:
         return {}
     alone = draw_alone(own, cameras, settings, count, backend)
     priors = priors or {}
-    reflected = [thing for thing in placed if priors.get(thing.row) == "mirror"]
+    reflected = [thing for thing in wanted if priors.get(thing.row) == "mirror"]
     turned = None
     if reflected:
         halves = of_objects(own, [thing.row for thing in reflected])
-        turned = draw_alone(mirrored(halves, reflected, in_world), cameras, settings, count, backend)
+        turned = draw_alone(
+            mirrored(halves, reflected, placement.in_world), cameras, settings, count, backend
+        )
     found = {}
-    for thing in placed:
+    for thing in wanted:
         prior = priors.get(thing.row)
         if prior == "mirror":
             assert turned is not None
             prior = (tuple(turned.windows[thing.row].tolist()), turned.alphas[thing.row] >= COVERED)
-        measured = _measured(thing.row, alone, prior, ids)
+        measured = _measured(thing.row, alone, prior, ids, placement.around)
         if measured is not None:
             found[thing.row] = measured
     return found
 
 
 def _measured(
-    row: int, alone: Alone, prior: Outline | None, ids: Int32[np.ndarray, "H W"]
+    row: int, alone: Alone, prior: Outline | None, ids: Int32[np.ndarray, "H W"], around: int
 ) -> Measured | None:
     alpha = alone.alphas[row]
     own = alpha >= COVERED
@@ -138,7 +137,9 @@ def _measured(
         return None
     window: Window = tuple(alone.windows[row].tolist())
     left, top, right, bottom = window
-    visible = without_specks(own & (ids[top:bottom, left:right] == row))
+    winner = ids[top:bottom, left:right]
+    # Where an object's own surroundings win inside its mask, nothing hides it.
+    visible = without_specks(own & ((winner == row) | (winner == row + around)))
     amodal = own
     if prior is not None and prior[1].any():
         window, visible, amodal = _joined(window, own, visible, prior)

@@ -1,0 +1,335 @@
+"""Labelled data sets of a hand-made street: written, read back, stopped, gone on with, tampered with."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gsrecon.datasets.coco import mask_of, open_coco
+from gsrecon.datasets.export import Provenance, export_dataset, work_folder
+from gsrecon.datasets.labeled import LabelRules
+from gsrecon.datasets.rendering import RenderJob
+from gsrecon.datasets.verify import TOLERANCE_PX, contact_sheet, verify
+from gsrecon.datasets.verify_kitti import read_calibration, read_label
+from gsrecon.errors import DatasetError
+from gsrecon.labels.adaptor import RefinedPoses
+from gsrecon.labels.lidar import LidarSpec
+from gsrecon.labels.rig_paths import Rig, RigSampling
+from gsrecon.labels.subjects import subjects
+from gsrecon.scene.bundle import save_scene
+from tests.labels.street import street_labeler, street_log, street_scene
+
+FORMATS = ("nuscenes", "kitti", "coco", "yolo", "openlane")
+SMALL_LIDAR = LidarSpec(beams=8, azimuths=90)
+PROVENANCE = Provenance("street", "folder", "made up", {"kind": "shift"})
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    log = street_log()
+    graph = street_scene(log)
+    folder = tmp_path_factory.mktemp("street") / "scene"
+    save_scene(graph, folder)
+    return log, graph, folder
+
+
+def job_of(scene, lidar: LidarSpec | None = SMALL_LIDAR, **sampling) -> RenderJob:
+    log, graph, folder = scene
+    rig = Rig(graph.recording, None)
+    views = rig.sampled(RigSampling(**sampling)) if sampling else rig.recorded(0.5)
+    return RenderJob(folder, subjects(log.tracks), log.lanes, RefinedPoses(log, None), tuple(views), lidar)
+
+
+def export(scene, format: str, folder: Path, job: RenderJob | None = None, **options) -> dict:
+    graph = scene[1]
+    return export_dataset(job or job_of(scene), graph.recording, PROVENANCE, format, folder, **options)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_reads_back_and_every_label_projects_to_where_it_is(scene, tmp_path, format):
+    card = export(scene, format, tmp_path / "data")
+    assert card["pictures"] == 12
+    assert card["labels"] > 12
+    assert not work_folder(tmp_path / "data").exists()
+    verdict = verify(tmp_path / "data")
+    assert verdict.findings.problems == []
+    assert verdict.findings.worst_px < TOLERANCE_PX
+    assert verdict.agrees
+    assert sum(verdict.findings.counts.values()) > 12
+    assert contact_sheet(verdict).shape[2] == 3
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_random_takes_between_frames_read_back(scene, tmp_path, format):
+    job = job_of(scene, takes=2, lateral_m=0.8, yaw_deg=8.0, height_m=0.1, seed=3)
+    card = export(scene, format, tmp_path / "data", job)
+    assert card["pictures"] == 24
+    assert verify(tmp_path / "data").agrees
+
+
+def test_the_card_names_source_licence_rules_and_what_was_left_out(scene, tmp_path):
+    rules = LabelRules(visible_px=50)
+    card = export(scene, "coco", tmp_path / "data", rules=rules)
+    stored = json.loads((tmp_path / "data" / "gsrecon" / "card.json").read_text())
+    assert stored == card
+    assert stored["licence of the source"] == "made up"
+    assert stored["rules"]["visible_px"] == 50
+    assert stored["left out"]["hidden"] >= 6  # the object behind the near car, in every picture of one camera
+    assert len(stored["scene sha256"]) == 64
+
+
+def test_pictures_without_an_object_are_kept(scene, tmp_path):
+    card = export(scene, "coco", tmp_path / "data", rules=LabelRules(visible_px=10**6))
+    assert card["labels"] == 0
+    assert card["pictures without an object"] == 12
+    assert len(open_coco(tmp_path / "data" / "annotations.json").getImgIds()) == 12
+    assert verify(tmp_path / "data").agrees
+
+
+def test_views_that_are_not_trusted_are_left_out(scene, tmp_path):
+    card = export(scene, "yolo", tmp_path / "data", rules=LabelRules(view_trust=1.0))
+    assert card["pictures"] == 0
+    assert card["left out"]["pictures not trusted"] == 12
+
+
+def test_two_processes_write_what_one_does(scene, tmp_path):
+    job = job_of(scene, takes=2)
+    export(scene, "coco", tmp_path / "one", job)
+    export(scene, "coco", tmp_path / "two", job, workers=2)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def stop_after(views: int) -> Callable[[int], None]:
+    done = 0
+
+    def on_views(count: int) -> None:
+        nonlocal done
+        done += count
+        if done >= views:
+            raise _StoppedError
+
+    return on_views
+
+
+def test_a_stopped_export_goes_on_and_equals_one_that_was_not(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "whole")
+    for _ in range(3):
+        with pytest.raises(_StoppedError):
+            export(scene, "nuscenes", tmp_path / "stopped", on_views=stop_after(2))
+        assert not (tmp_path / "stopped").exists()
+    left = next(work_folder(tmp_path / "stopped").rglob("moment.json")).parent / ".front.1.partial.png"
+    left.write_bytes(b"half a picture")
+    export(scene, "nuscenes", tmp_path / "stopped")
+    assert contents(tmp_path / "whole") == contents(tmp_path / "stopped")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["stopped", "whole"]
+
+
+def test_another_job_does_not_go_on_with_what_one_began(scene, tmp_path):
+    with pytest.raises(_StoppedError):
+        export(scene, "coco", tmp_path / "data", on_views=stop_after(2))
+    with pytest.raises(DatasetError, match="the beginning of another export"):
+        export(scene, "coco", tmp_path / "data", job_of(scene, takes=1))
+
+
+def test_a_folder_that_holds_something_is_not_touched(scene, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("words")
+    with pytest.raises(DatasetError, match="exists already and is not empty"):
+        export(scene, "coco", tmp_path / "mine")
+    assert contents(tmp_path / "mine") == {"thesis.txt": b"words"}
+
+
+def test_a_full_disk_ends_with_one_sentence_and_the_work_goes_on_later(scene, tmp_path, monkeypatch):
+    real = os.replace
+
+    def full(source, target):
+        if "moment.json" in str(target) and "000003" in str(target):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(DatasetError, match="No space left on device"):
+        export(scene, "coco", tmp_path / "data")
+    monkeypatch.setattr(os, "replace", real)
+    export(scene, "coco", tmp_path / "data")
+    assert verify(tmp_path / "data").agrees
+
+
+def damage(folder: Path, format: str) -> None:
+    """Changes or removes one label of a data set."""
+    if format == "coco":
+        path = folder / "annotations.json"
+        content = json.loads(path.read_text())
+        content["annotations"][0]["bbox"][0] += 2
+        path.write_text(json.dumps(content))
+    elif format == "kitti":
+        path = next(p for p in sorted((folder / "training" / "label_2").iterdir()) if p.read_text())
+        words = path.read_text().split(" ")
+        words[11] = str(float(words[11]) + 0.3)  # x of the box [m]
+        path.write_text(" ".join(words))
+    elif format == "yolo":
+        path = next(p for p in sorted((folder / "labels").iterdir()) if p.read_text())
+        path.write_text("\n".join(path.read_text().splitlines()[1:]) + "\n")
+    elif format == "openlane":
+        path = next(
+            p for p in sorted((folder / "lane3d").iterdir()) if json.loads(p.read_text())["lane_lines"]
+        )
+        content = json.loads(path.read_text())
+        content["lane_lines"][0]["xyz"][1][0] += 0.5
+        path.write_text(json.dumps(content))
+    else:
+        path = folder / "v1.0-mini" / "sample_annotation.json"
+        content = json.loads(path.read_text())
+        content[0]["translation"][0] += 0.3
+        path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_label_that_was_moved_or_lost_is_found(scene, tmp_path, format):
+    export(scene, format, tmp_path / "data")
+    damage(tmp_path / "data", format)
+    assert not verify(tmp_path / "data").agrees
+
+
+def test_a_truncated_picture_is_found(scene, tmp_path):
+    export(scene, "coco", tmp_path / "data")
+    path = next(iter(sorted((tmp_path / "data" / "images").iterdir())))
+    whole = path.read_bytes()
+    path.unlink()  # it may be one file with another name
+    path.write_bytes(whole[: len(whole) // 2])
+    verdict = verify(tmp_path / "data")
+    assert not verdict.agrees
+    assert "missing or damaged" in verdict.findings.problems[0]
+
+
+def test_verify_refuses_a_folder_that_is_no_export(tmp_path):
+    with pytest.raises(DatasetError, match="no gsrecon/card.json in it"):
+        verify(tmp_path)
+
+
+def test_coco_masks_are_the_instance_pictures(scene, tmp_path):
+    export(scene, "coco", tmp_path / "data")
+    coco = open_coco(tmp_path / "data" / "annotations.json")
+    for label in coco.loadAnns(coco.getAnnIds()):
+        mask = mask_of(label["segmentation"])
+        x, y, width, height = label["bbox"]
+        assert mask.sum() == label["area"] > 0
+        assert mask[int(y) : int(y + height), int(x) : int(x + width)].sum() == mask.sum()
+        assert 0.05 <= label["visible_fraction"] <= 1
+
+
+def test_kitti_points_fall_on_the_objects_they_hit(scene, tmp_path):
+    export(scene, "kitti", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    root = tmp_path / "data" / "training"
+    points = np.fromfile(root / "velodyne" / "000000.bin", dtype="<f4").reshape(-1, 4)[:, :3]
+    matrices = read_calibration(root / "calib" / "000000.txt")
+    in_cam = points @ matrices["Tr_velo_to_cam"][:, :3].T + matrices["Tr_velo_to_cam"][:, 3]
+    inside = 0
+    for line in (root / "label_2" / "000000.txt").read_text().splitlines():
+        _, _, box = read_label(line)
+        away = (in_cam - box.cam_from_actor[:3, 3]) @ box.cam_from_actor[:3, :3]
+        inside += int((np.abs(away) <= 0.5 * box.size_lwh + 0.05).all(axis=1).sum())
+    assert inside > 20
+
+
+def test_nuscenes_points_name_their_object(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    names = json.loads((tmp_path / "data" / "lidar_objects.json").read_text())
+    files = sorted((tmp_path / "data" / "lidar_objects").iterdir())
+    sweeps = sorted((tmp_path / "data" / "samples" / "LIDAR_TOP").iterdir())
+    assert len(files) == len(sweeps) == 6
+    seen = set()
+    for numbers, points in zip(files, sweeps, strict=True):
+        assert numbers.name == f"{points.name}.npy"
+        ids = np.load(numbers)
+        assert len(ids) == points.stat().st_size // 20
+        seen |= {names[str(number)] for number in np.unique(ids[ids > 0])}
+    assert {"near", "far", "walker"} <= seen
+
+
+def test_nuscenes_levels_are_measured_and_the_devkits_detection_evaluation_runs(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    table = json.loads((tmp_path / "data" / "v1.0-mini" / "sample_annotation.json").read_text())
+    assert {row["visibility_token"] for row in table} <= {"1", "2", "3", "4"}
+    instances = json.loads((tmp_path / "data" / "v1.0-mini" / "instance.json").read_text())
+    assert len(instances) == 3  # the hidden object is not annotated
+    assert any(row["num_lidar_pts"] > 10 for row in table)
+    assert perfect_map(tmp_path / "data", tmp_path / "eval") == pytest.approx(1.0, abs=1e-6)
+
+
+def perfect_map(root: Path, work: Path) -> float:
+    """Mean average precision, over classes that are there, of detections that are the annotations."""
+    nuscenes = pytest.importorskip("nuscenes")
+    from nuscenes.eval.common.config import config_factory
+    from nuscenes.eval.detection.evaluate import NuScenesEval
+    from nuscenes.utils import splits
+
+    tables = nuscenes.NuScenes("v1.0-mini", str(root), verbose=False)
+    # The devkit knows the split by the names of its own scenes.
+    splits.mini_val[:] = [row["name"] for row in tables.scene]
+    words = {"vehicle.car": "car", "human.pedestrian.adult": "pedestrian"}
+    results = {sample["token"]: [] for sample in tables.sample}
+    for label in tables.sample_annotation:
+        word = words[label["category_name"]]
+        results[label["sample_token"]].append(
+            {
+                "sample_token": label["sample_token"],
+                "translation": label["translation"],
+                "size": label["size"],
+                "rotation": label["rotation"],
+                "velocity": [0.0, 0.0],
+                "detection_name": word,
+                "detection_score": 0.9,
+                "attribute_name": "vehicle.parked" if word == "car" else "pedestrian.moving",
+            }
+        )
+    meta = dict.fromkeys(("use_camera", "use_lidar", "use_radar", "use_map", "use_external"), False)
+    work.mkdir()
+    (work / "results.json").write_text(json.dumps({"meta": meta, "results": results}))
+    judge = NuScenesEval(
+        tables,
+        config_factory("detection_cvpr_2019"),
+        str(work / "results.json"),
+        "mini_val",
+        str(work),
+        verbose=False,
+    )
+    metrics, _ = judge.evaluate()
+    return float(np.mean([metrics.mean_dist_aps[word] for word in words.values()]))
+
+
+def test_a_fisheye_camera_is_refused_where_the_format_knows_pinholes_only(scene, tmp_path):
+    graph = scene[1]
+    recording = replace(
+        graph.recording,
+        cameras={name: replace(lens, model="fisheye") for name, lens in graph.recording.cameras.items()},
+    )
+    with pytest.raises(DatasetError, match="pinholes only"):
+        export_dataset(job_of(scene), recording, PROVENANCE, "kitti", tmp_path / "data")
+
+
+def test_pictures_are_those_of_the_scene(scene, tmp_path):
+    export(scene, "yolo", tmp_path / "data")
+    log, graph, _ = scene
+    planned = Rig(graph.recording, None).recorded(0.5)[0]
+    lens = graph.recording.cameras[planned.camera]
+    view = street_labeler(log, graph).view(graph, lens, planned.world_from_cam, planned.timestamp_us)
+    stored = np.asarray(Image.open(tmp_path / "data" / "images" / "000_000000_front.png"))
+    np.testing.assert_array_equal(stored, view.image)
