@@ -56,7 +56,7 @@ class KittiBox:
         c, s = np.cos(self.rotation_y), np.sin(self.rotation_y)
         pose = np.eye(4)
         pose[:3, 0] = [c, 0, -s]
-        pose[:3, 1] = [-s, 0, -c]
+        pose[:3, 1] = [s, 0, c]
         pose[:3, 2] = [0, -1, 0]
         pose[:3, 3] = self.bottom_in_cam - [0.0, 0.5 * self.size_hwl[0], 0.0]
         return pose

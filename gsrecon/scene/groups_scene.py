@@ -18,6 +18,7 @@ from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_store import GroupStore, owned_parts
+from gsrecon.scene.halo import Halo
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.static import StaticGroup
 
@@ -126,8 +127,10 @@ def parts(scene: Scene) -> Iterator[SceneGraph]:
 
 
 def _join_static(graph: SceneGraph) -> None:
-    """What stands still in one node, which goes to the rasterizer without a copy for each picture."""
-    still = [node for node in graph.gaussian_nodes if isinstance(node, StaticGroup)]
+    """What stands still and is drawn in full in one node: one copy less for each picture."""
+    still = [
+        node for node in graph.gaussian_nodes if isinstance(node, StaticGroup) and not isinstance(node, Halo)
+    ]
     if len(still) < 2:
         return
     for node in still:

@@ -25,6 +25,7 @@ from gsrecon.scene.bundle import NODE_KINDS, load_scene, mapped_tensors, read_te
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan, Groups
+from gsrecon.scene.halo import Halo
 from gsrecon.scene.node import GaussianNode, Node
 from gsrecon.scene.recording import Recording
 from gsrecon.scene.sealed import check_sealed, read_sealed, write_sealed
@@ -120,6 +121,7 @@ class GroupStore:
                 continue
             graph.add(node)
             graph.frozen.add(node.id)
+        focal = max(float(camera.K[0, 0]) for camera in plan.recording.cameras.values())
         for other in plan.neighbours(number):
             for node in _nodes(self.group(other) / "latest" / "scene", _is_drawn, of_rows=True):
                 if not isinstance(node, GaussianNode):
@@ -129,7 +131,7 @@ class GroupStore:
                     if len(node.gaussians) == 0:
                         continue
                 node.id = f"{node.id}-{other:03d}"
-                graph.add(node)
+                graph.add(Halo(node.id, node.gaussians, focal) if isinstance(node, StaticGroup) else node)
                 graph.frozen.add(node.id)
         graph.frozen |= {name for name in SHARED_PARAMETERS if name.partition("/")[0] in graph}
         self._correct(graph, number, plan, shared)

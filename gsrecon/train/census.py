@@ -16,13 +16,15 @@ MOST_PICTURES = 400
 
 
 def shown_pixels(graph: SceneGraph, views: Views, backend: Backend = "auto") -> Float[Tensor, " N"]:
-    """Blend weights of every Gaussian, summed over the pixels of all fitted pictures [px].
+    """Blend weights of every trained Gaussian, summed over the pixels of all fitted pictures [px].
 
     Rows follow `graph.rows()`. What no picture shows (what hides behind walls, what grew too faint) has 0.
     A Gaussian's weight in a picture is the gradient of the picture's sum with respect to its colour.
     """
     assert graph.recording is not None
     total = torch.zeros(len(graph))
+    # Trained nodes come first: what is frozen may be drawn with fewer rows from afar.
+    trained = [graph.rows()[node.id] for node in graph.trained_nodes]
     stride = -(-len(views) // MOST_PICTURES)
     settings = replace(graph.settings, depth=False, absgrad=False, ids=False)
     for number in range(0, len(views), stride):
@@ -35,5 +37,6 @@ def shown_pixels(graph: SceneGraph, views: Views, backend: Backend = "auto") -> 
         plain = replace(splats, sh0=None, sh_rest=None, colors=grey)
         drawn = rasterize(plain, cameras, settings, backend=backend)
         (weights,) = torch.autograd.grad(drawn.image[..., 0].sum(), grey)
-        total += weights[:, 0]
+        for own in trained:
+            total[own] += weights[own, 0]
     return total

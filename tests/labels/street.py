@@ -116,7 +116,7 @@ def street_log(things=THINGS) -> DrivingLog:
 
 def street_scene(log: DrivingLog, modelled: bool = True) -> SceneGraph:
     """Ground, a wall and the boxes; these as actors, or as part of the background at the first time."""
-    ground = _patch(np.array([-5.0, -25, 0]), np.array([57.0, 0, 0]), np.array([0, 50.0, 0]), 0.5)
+    ground = _patch(np.array([-5.0, -25, 0]), np.array([57.0, 0, 0]), np.array([0, 50.0, 0]), 0.3)
     wall = _patch(np.array([WALL_M, -40, 0]), np.array([0, 80.0, 0]), np.array([0, 0, 14.0]), 0.7)
     parts, labels = [], []
     for number, track in enumerate(log.tracks):
