@@ -10,7 +10,7 @@ from gsrecon.labels.project import area, project_box
 from gsrecon.labels.subjects import Subject
 from gsrecon.scene.recording import RecordedFrame, Recording
 
-_FARTHEST_M, _BEHIND_M = 100.0, 3.0
+_FARTHEST_M, _BEHIND_M = 250.0, 3.0
 _ENOUGH = 0.1
 """Share of its box that a picture must hold to show an object's side."""
 

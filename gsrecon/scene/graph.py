@@ -47,6 +47,7 @@ class SceneGraph:
         self.frozen: set[str] = set()
         """Nodes (`node id`) and parameters (`node id/name`) that are drawn but not trained; such nodes are
         not stored with this scene either: they belong to another one."""
+        self._last_joined: tuple[list[Splats], Splats] | None = None
         for node in nodes or []:
             self.add(node)
 
@@ -154,7 +155,7 @@ class SceneGraph:
         parts = [node.splats_at(times_s, sh_degree, cameras) for node in nodes]
         if len(nodes) == 1 and not nodes[0].object_ids:
             return parts[0]
-        joined = _joined(parts)
+        joined = self._joined(parts)
         numbers = [self._numbers(node) for node in nodes]
         if all(len(of_node) == 0 for of_node in numbers):
             return joined
@@ -163,6 +164,16 @@ class SceneGraph:
             object_index=_object_index(parts, numbers),
             world_from_object=_world_from_object(parts, numbers, len(self.objects)),
         )
+
+    def _joined(self, parts: list[Splats]) -> Splats:
+        """Parts in one; those that are the same as the last time are not joined again."""
+        last = self._last_joined
+        if last is not None and list(map(id, last[0])) == list(map(id, parts)):
+            return last[1]
+        joined = _joined(parts)
+        trained = any(part.means.requires_grad or part.opacities.requires_grad for part in parts)
+        self._last_joined = None if trained else (parts, joined)
+        return joined
 
     def _numbers(self, node: GaussianNode) -> Int64[Tensor, " K"]:
         """Numbers of a node's objects in the table."""
