@@ -80,7 +80,8 @@ def _one_draw(
     scene = _mapped(similarity, noisy)
     even, odd = slice(0, None, 2), slice(1, None, 2)
     alignment = Alignment.fit(times[even], poses[even], scene[even])
-    umeyama = fit_points(*(torch.from_numpy(p[even, :3, 3].copy()) for p in (poses, scene)))
+    places = [torch.from_numpy(p[even, :3, 3].copy()) for p in (poses, scene)]
+    umeyama = fit_points(places[0], places[1])
     found = {}
     for kind, offsets in zip(KINDS, _offsets(count, rng), strict=True):
         source = (poses @ offsets)[odd]

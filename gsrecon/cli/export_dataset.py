@@ -20,6 +20,10 @@ from gsrecon.cli.options import OptionalName, OptionalPath, RunFolder
 from gsrecon.cli.usage import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
     from gsrecon.data.log import DrivingLog
     from gsrecon.labels.adaptor import AlignedPoses
     from gsrecon.labels.rig_paths import PlannedView, Rig
@@ -80,6 +84,8 @@ class ExportDataset:
     """With --labels: frames whose poses disagree by more give no labels [m]."""
     tolerance_deg: float = 1.0
     """With --labels: the same for their orientation [deg]."""
+    edits: OptionalPath = None
+    """Edit list (TOML): objects removed, moved or doubled first; labels follow."""
     labels: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
     """Annotated recording of the same drive, for a scene whose poses were found from pictures: its boxes and
     lanes are carried into the scene."""
@@ -96,9 +102,12 @@ class ExportDataset:
         from gsrecon.datasets.labeled import LabelRules
         from gsrecon.datasets.rendering import RenderJob
         from gsrecon.labels.adaptor import RefinedPoses
+        from gsrecon.labels.edited_tracks import edited_tracks
         from gsrecon.labels.lidar import LidarSpec
         from gsrecon.labels.rig_paths import Rig
         from gsrecon.labels.subjects import subjects
+        from gsrecon.scene.edited import edited_scene
+        from gsrecon.scene.edits import read_edits
         from gsrecon.scene.groups_scene import open_scene
 
         run = Run.at(self.run_folder)
@@ -110,21 +119,25 @@ class ExportDataset:
             adaptor, told = self._aligned(log, annotated, scene.camera_refinement)
         recording = scene.recording
         assert recording is not None
+        edits = () if self.edits is None else read_edits(self.edits)
+        tracks = edited_tracks(annotated.tracks, edits)
+        edited_scene(run.scene_folder, edits)  # a mistake in the list is told before anything is written
         rig = Rig(recording, scene.camera_refinement, self.cameras or None)
         views = [view for view in self._views(rig) if view.moment % self.every == 0]
         wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar
         job = RenderJob(
             scene=run.scene_folder.resolve(),
-            subjects=subjects(annotated.tracks, adaptor.scale),
+            subjects=subjects(tracks, adaptor.scale),
             lanes=annotated.lanes,
             adaptor=adaptor,
             views=tuple(views),
             lidar=LidarSpec(self.lidar_beams, self.lidar_azimuths) if wants_lidar else None,
+            edits=edits,
         )
         del scene
         folder = self.out or self.run_folder / "exports" / f"{self.format}-{self.path}"
         licence = "; ".join(dict.fromkeys(each for each in (log.licence, annotated.licence) if each))
-        provenance = Provenance(annotated.name, annotated.source, licence, self._told_path(), adaptor=told)
+        provenance = Provenance(annotated.name, annotated.source, licence, self._told_path(), told, edits)
         rules = LabelRules(
             visible_px=self.visible_px,
             visible_fraction=self.visible_fraction,
@@ -154,7 +167,7 @@ class ExportDataset:
 
         from gsrecon.cli.console import console
         from gsrecon.labels.adaptor import AlignedPoses
-        from gsrecon.labels.frame_pairs import align
+        from gsrecon.labels.frame_pairs import align, pair_frames
 
         alignment, times = align(log, annotated, refinement)
         metres, degrees = alignment.residuals_m, alignment.residuals_deg
@@ -169,6 +182,13 @@ class ExportDataset:
             "frames beyond the tolerance": refused,
             "residuals [m]": [round(float(value), 5) for value in metres],
             "residuals [deg]": [round(float(value), 5) for value in degrees],
+            "way of the data set": _seen_from_above(
+                alignment.cam_in_scene(int(time), pose)
+                for time, pose in zip(alignment.timestamps_us, alignment.source_from_cam, strict=True)
+            ),
+            "way of the scene": _seen_from_above(
+                frame.world_from_cam for frame, _ in pair_frames(log, annotated)
+            ),
         }
         console().print(
             f"adaptor: {len(times)} frames of {annotated.name} laid onto {log.name}: median "
@@ -223,6 +243,10 @@ class ExportDataset:
                 "seed": self.seed,
             }
         return told
+
+
+def _seen_from_above(poses: "Iterable[np.ndarray]") -> list[list[float]]:
+    return [[round(float(pose[0, 3]), 3), round(float(pose[1, 3]), 3)] for pose in poses]
 
 
 COMMAND = ExportDataset

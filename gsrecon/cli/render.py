@@ -46,6 +46,8 @@ class Render:
     """Whose lens and way to take; the first camera when left out."""
     fps: OptionalNumber = None
     """Pictures a second; poses in between are interpolated smoothly. Left out: as recorded."""
+    edits: OptionalPath = None
+    """Edit list (TOML): objects removed, moved or doubled first."""
     depth: bool = False
     """Also write depth as coloured pictures."""
     no_film: bool = False
@@ -58,9 +60,11 @@ class Render:
         self._require_one_path()
         from gsrecon.cli.console import console
         from gsrecon.cli.fly import fly
-        from gsrecon.scene.groups_scene import open_scene
+        from gsrecon.scene.edited import edited_scene
+        from gsrecon.scene.edits import read_edits
 
-        graph = open_scene(self.run_folder)
+        edits = () if self.edits is None else read_edits(self.edits)
+        graph = edited_scene(self.run_folder, edits)
         flown = self._path(graph)
         folder = self._folder()
         written = fly(graph, flown, folder, self.camera, depth=self.depth, with_film=not self.no_film)

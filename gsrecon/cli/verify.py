@@ -30,6 +30,7 @@ class Verify:
     def run(self) -> int:
         """Verifies and tells what was found."""
         from gsrecon.cli.console import console
+        from gsrecon.datasets.report import write_verify_report
         from gsrecon.datasets.verify import TOLERANCE_PX, contact_sheet, verify
         from gsrecon.evaluation.pictures import write_png
 
@@ -50,6 +51,9 @@ class Verify:
             path = self.sheet or self.dataset / "gsrecon" / "contact-sheet.png"
             write_png(path, picture)
             out.print(f"  labels drawn in: {path}")
+        report = self.dataset / "gsrecon" / "report.html"
+        write_verify_report(report, verdict, picture)
+        out.print(f"  report: {report}")
         if verdict.agrees:
             out.print(f"everything agrees (within {TOLERANCE_PX:g} px)")
             return 0

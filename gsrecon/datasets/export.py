@@ -13,9 +13,10 @@ from gsrecon.datasets.kitti import write_kitti
 from gsrecon.datasets.labeled import LabeledDrive, LabelRules
 from gsrecon.datasets.nuscenes_labeled import write_labeled_nuscenes
 from gsrecon.datasets.openlane import write_openlane
-from gsrecon.datasets.rendered_files import new_folder, picture_name
+from gsrecon.datasets.rendered_files import new_folder, picture_name, require_new
 from gsrecon.datasets.rendering import RenderJob, render_moments, scene_checksum
 from gsrecon.datasets.yolo import write_yolo
+from gsrecon.scene.edits import Edit
 from gsrecon.scene.recording import Recording
 
 Format = Literal["nuscenes", "kitti", "coco", "yolo", "openlane"]
@@ -46,7 +47,7 @@ class Provenance:
     """How the rig went."""
     adaptor: Mapping[str, Any] = field(default_factory=dict)
     """How well the annotated recording was laid onto the scene, where it has poses of its own."""
-    edits: tuple[str, ...] = ()
+    edits: tuple[Edit, ...] = ()
     """Edit list that was applied to the scene."""
 
 
@@ -81,8 +82,9 @@ def export_dataset(
     rules = rules or LabelRules()
     work = work_folder(folder)
     drive = LabeledDrive(job, work, recording, rules, provenance.name, provenance.licence)
+    require_new(folder)
+    render_moments(job, work, workers, on_views)
     with new_folder(folder) as aside:
-        render_moments(job, work, workers, on_views)
         lost = _WRITERS[format](drive, aside)
         card = _card(drive, provenance, format, lost)
         _write_views(drive, aside / "gsrecon")
@@ -114,7 +116,7 @@ def _card(
         "source_from_world": drive.recording.source_from_world.tolist(),
         "path": dict(provenance.path),
         "adaptor": dict(provenance.adaptor) or "the scene was fitted with the data set's own poses",
-        "edits": list(provenance.edits),
+        "edits": [edit.to_json() for edit in provenance.edits],
         "rules": asdict(drive.rules),
         "pictures": pictures,
         "pictures without an object": empty,

@@ -37,7 +37,9 @@ from gsrecon.labels.subjects import Subject
 from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import SKY, LabeledView, Labeler
 from gsrecon.ops.rasterize import Backend
-from gsrecon.scene.groups_scene import for_pose, open_scene
+from gsrecon.scene.edited import edited_scene
+from gsrecon.scene.edits import Edit
+from gsrecon.scene.groups_scene import for_pose
 
 _SHARD = 8
 """Moments that a process takes at a time: neighbours, so that it stays in one group of a long scene."""
@@ -57,6 +59,8 @@ class RenderJob:
     """By take, then moment."""
     lidar: LidarSpec | None
     """Sensor whose sweep is drawn at each moment; None: none."""
+    edits: tuple[Edit, ...] = ()
+    """What is done to the scene's objects first; the subjects' tracks are edited already."""
     backend: Backend = "auto"
 
     @property
@@ -76,7 +80,7 @@ class RenderJob:
             digest.update(subject.track.world_from_actor.tobytes())
         for lane in self.lanes:
             digest.update(lane.points_in_world.tobytes())
-        digest.update(repr((self.lidar, type(self.adaptor).__name__)).encode())
+        digest.update(repr((self.lidar, self.edits, type(self.adaptor).__name__)).encode())
         digest.update(scene_checksum(self.scene).encode())
         return digest.hexdigest()
 
@@ -212,7 +216,7 @@ class _Renderer:
 
     def __init__(self, job: RenderJob, work: Path) -> None:
         self._job, self._work = job, work
-        self._scene = open_scene(job.scene)
+        self._scene = edited_scene(job.scene, job.edits)
         assert self._scene.recording is not None
         sides = RecordedSides(self._scene.recording, job.subjects, job.adaptor)
         self._labeler = Labeler(job.subjects, job.lanes, job.adaptor, sides, job.backend)

@@ -18,10 +18,12 @@ from gsrecon.datasets.verify import TOLERANCE_PX, contact_sheet, verify
 from gsrecon.datasets.verify_kitti import read_calibration, read_label
 from gsrecon.errors import DatasetError
 from gsrecon.labels.adaptor import RefinedPoses
+from gsrecon.labels.edited_tracks import edited_tracks
 from gsrecon.labels.lidar import LidarSpec
 from gsrecon.labels.rig_paths import Rig, RigSampling
 from gsrecon.labels.subjects import subjects
 from gsrecon.scene.bundle import save_scene
+from gsrecon.scene.edits import Edit
 from tests.labels.street import street_labeler, street_log, street_scene
 
 FORMATS = ("nuscenes", "kitti", "coco", "yolo", "openlane")
@@ -333,3 +335,16 @@ def test_pictures_are_those_of_the_scene(scene, tmp_path):
     view = street_labeler(log, graph).view(graph, lens, planned.world_from_cam, planned.timestamp_us)
     stored = np.asarray(Image.open(tmp_path / "data" / "images" / "000_000000_front.png"))
     np.testing.assert_array_equal(stored, view.image)
+
+
+def test_edits_are_applied_named_in_the_card_and_followed_by_the_labels(scene, tmp_path):
+    edits = (Edit("remove", "near"), Edit("duplicate", "walker", (3.0, -1.0, 0.0), name="twin"))
+    log = scene[0]
+    job = replace(job_of(scene), subjects=subjects(edited_tracks(log.tracks, edits)), edits=edits)
+    provenance = replace(PROVENANCE, edits=edits)
+    card = export_dataset(job, scene[1].recording, provenance, "coco", tmp_path / "data")
+    assert card["edits"][0] == {"do": "remove", "object": "near"}
+    assert card["edits"][1]["as"] == "twin"
+    labels = json.loads((tmp_path / "data" / "annotations.json").read_text())["annotations"]
+    assert {label["track_id"] for label in labels} == {"far", "hidden", "walker", "twin"}
+    assert verify(tmp_path / "data").agrees

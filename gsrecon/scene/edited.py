@@ -1,0 +1,24 @@
+"""Stored scenes with edit lists applied."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gsrecon.errors import SpecError
+from gsrecon.scene.edits import Edit, apply_edits
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups_scene import Scene, open_scene
+
+
+def edited_scene(folder: Path, edits: Sequence[Edit]) -> Scene:
+    """A stored scene with an edit list applied.
+
+    Raises:
+        SpecError: An edit names what is not there, or the scene is cut into groups.
+        CheckpointError: The scene is missing or damaged.
+    """
+    scene = open_scene(folder)
+    if edits and not isinstance(scene, SceneGraph):
+        raise SpecError("edit lists work on scenes of one piece; this one is cut into groups")
+    if isinstance(scene, SceneGraph):
+        apply_edits(scene, edits)
+    return scene
