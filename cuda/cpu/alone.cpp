@@ -1,5 +1,6 @@
-// Objects drawn without anything else: what is left of the light behind each object's own Gaussians, inside the object's
-// window. A product needs no order, so nothing is sorted, and the cost is that of the objects' own pixels. No gradient.
+// Objects drawn without anything else: what is left of the light behind each object's own Gaussians, inside the
+// object's window. A product needs no order, so nothing is sorted, and the cost is that of the objects' own pixels. No
+// gradient.
 #include <omp.h>
 
 #include <algorithm>
