@@ -7,16 +7,20 @@ from torch import Tensor
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.geometry.rigid import quat_to_rotmat, rotmat_to_quat
 
-_DENSEST = 0.99
+_DENSEST = 0.97
 _SMALLEST_M = 1e-4
+_WIDEST = 1.7
+"""Merged Gaussians may be wider than the mixture by this factor, where one peak cannot stop as much light."""
+_TERMS = 24
 
 
 @torch.no_grad()
 def merged_by_voxels(gaussians: Gaussians, edge_m: float) -> Gaussians:
     """One Gaussian for each voxel that holds centres.
 
-    Mean, covariance and colour are those of the mixture, weighted by opacity times area; the opacity keeps
-    the mixture's sum of the same.
+    Mean, covariance and colour are those of the mixture, weighted by how much light each stops: the integral
+    of -log(1 - alpha) over its area, 2 pi s1 s2 Li2(opacity). The merged one stops as much as all together;
+    where its opacity does not suffice, it is widened.
 
     Args:
         gaussians: In the frame the voxels are laid out in.
@@ -27,7 +31,7 @@ def merged_by_voxels(gaussians: Gaussians, edge_m: float) -> Gaussians:
     cells = torch.floor(gaussians.means / edge_m).long()
     _, cell = cells.unique(dim=0, return_inverse=True)
     count = int(cell.max()) + 1
-    mass = gaussians.opacities * _area(gaussians.scales)
+    mass = _dilogarithm(gaussians.opacities) * _area(gaussians.scales)
 
     def mean(values: Tensor) -> Tensor:
         flat = values.reshape(len(values), -1)
@@ -44,7 +48,10 @@ def merged_by_voxels(gaussians: Gaussians, edge_m: float) -> Gaussians:
     # A mirrored frame of axes is no rotation.
     turns = turns * torch.linalg.det(turns).sign()[:, None, None]
     scales = variances.clamp_min(_SMALLEST_M**2).sqrt().float()
-    opacities = (total / _area(scales)).clamp(max=_DENSEST)
+    needed = total / _area(scales)
+    opacities = _inverse_dilogarithm(needed)
+    wider = (needed / _dilogarithm(opacities)).sqrt().clamp(1.0, _WIDEST)
+    scales = scales * wider[:, None]
     return Gaussians(
         means=means,
         quats=rotmat_to_quat(turns).float(),
@@ -53,6 +60,22 @@ def merged_by_voxels(gaussians: Gaussians, edge_m: float) -> Gaussians:
         sh0=mean(gaussians.sh0),
         sh_rest=mean(gaussians.sh_rest),
     )
+
+
+def _dilogarithm(x: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """Li2 of opacities up to 0.97, by its series."""
+    x = x.clamp(max=_DENSEST)
+    return sum((x**k / k**2 for k in range(1, _TERMS + 1)), torch.zeros_like(x))
+
+
+def _inverse_dilogarithm(y: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """The opacity whose Li2 is y, 0.97 at most; by bisection."""
+    low, high = torch.zeros_like(y), torch.full_like(y, _DENSEST)
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        less = _dilogarithm(middle) < y
+        low, high = torch.where(less, middle, low), torch.where(less, high, middle)
+    return high
 
 
 def _area(scales: Float[Tensor, "N 3"]) -> Float[Tensor, " N"]:
