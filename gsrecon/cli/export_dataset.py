@@ -20,13 +20,11 @@ from gsrecon.cli.options import OptionalName, OptionalPath, RunFolder
 from gsrecon.cli.usage import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy as np
-
     from gsrecon.data.log import DrivingLog
+    from gsrecon.datasets.labeled import LabelRules
     from gsrecon.labels.adaptor import AlignedPoses
-    from gsrecon.labels.rig_paths import PlannedView, Rig
+    from gsrecon.labels.lidar import LidarSpec
+    from gsrecon.labels.rig_paths import PlannedView, Rig, RigSampling
     from gsrecon.scene.camera_refinement import CameraRefinement
 
 
@@ -70,6 +68,8 @@ class ExportDataset:
     """Beams of the rendered lidar."""
     lidar_azimuths: int = 1080
     """Shots of each beam in one turn."""
+    id_pictures: bool = False
+    """Also write instance, semantic and depth pictures, into the data set's folder gsrecon/."""
     visible_px: int = 8
     """Objects with fewer visible pixels are left out."""
     visible_fraction: float = 0.05
@@ -95,15 +95,15 @@ class ExportDataset:
     def run(self) -> int:
         """Exports and tells what was written."""
         self._check()
+        rules, lidar, sampling = self._parts()
+        from gsrecon.cli.adaptor_facts import recording_of, refined_facts
         from gsrecon.cli.console import console, counting
         from gsrecon.cli.runs import Run
         from gsrecon.data.spec import find_spec, open_drive
         from gsrecon.datasets.export import Provenance, export_dataset
-        from gsrecon.datasets.labeled import LabelRules
         from gsrecon.datasets.rendering import RenderJob
         from gsrecon.labels.adaptor import RefinedPoses
         from gsrecon.labels.edited_tracks import edited_tracks
-        from gsrecon.labels.lidar import LidarSpec
         from gsrecon.labels.rig_paths import Rig
         from gsrecon.labels.subjects import subjects
         from gsrecon.scene.edited import edited_scene
@@ -113,17 +113,22 @@ class ExportDataset:
         run = Run.at(self.run_folder)
         log, _ = run.drive(self.drive)
         scene = open_scene(run.scene_folder)
-        annotated, adaptor, told = log, RefinedPoses(log, scene.camera_refinement), {}
+        annotated, adaptor = log, RefinedPoses(log, scene.camera_refinement)
+        told = refined_facts(recording_of(scene), scene.camera_refinement)
         if self.labels is not None:
             annotated, _ = open_drive(find_spec(self.labels))
             adaptor, told = self._aligned(log, annotated, scene.camera_refinement)
-        recording = scene.recording
-        assert recording is not None
+        recording = recording_of(scene)
+        if not annotated.tracks:
+            console().print(
+                f"{annotated.name} has no annotated objects, so no picture will have a label of one "
+                "(--labels names an annotated recording of the same drive)"
+            )
         edits = () if self.edits is None else read_edits(self.edits)
         tracks = edited_tracks(annotated.tracks, edits)
         edited_scene(run.scene_folder, edits)  # a mistake in the list is told before anything is written
         rig = Rig(recording, scene.camera_refinement, self.cameras or None)
-        views = [view for view in self._views(rig) if view.moment % self.every == 0]
+        views = [view for view in self._views(rig, sampling) if view.moment % self.every == 0]
         wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar
         job = RenderJob(
             scene=run.scene_folder.resolve(),
@@ -131,19 +136,14 @@ class ExportDataset:
             lanes=annotated.lanes,
             adaptor=adaptor,
             views=tuple(views),
-            lidar=LidarSpec(self.lidar_beams, self.lidar_azimuths) if wants_lidar else None,
+            lidar=lidar if wants_lidar else None,
+            depth=self.id_pictures,
             edits=edits,
         )
         del scene
         folder = self.out or self.run_folder / "exports" / f"{self.format}-{self.path}"
         licence = "; ".join(dict.fromkeys(each for each in (log.licence, annotated.licence) if each))
         provenance = Provenance(annotated.name, annotated.source, licence, self._told_path(), told, edits)
-        rules = LabelRules(
-            visible_px=self.visible_px,
-            visible_fraction=self.visible_fraction,
-            object_trust=self.object_trust,
-            view_trust=self.view_trust,
-        )
         with counting("rendering", len(views)) as counter:
 
             def on_views(count: int) -> None:
@@ -151,7 +151,15 @@ class ExportDataset:
                     counter.step()
 
             card = export_dataset(
-                job, recording, provenance, self.format, Path(folder), rules, self.workers, on_views
+                job,
+                recording,
+                provenance,
+                self.format,
+                Path(folder),
+                rules,
+                self.workers,
+                self.id_pictures,
+                on_views,
             )
         left_out = ", ".join(f"{count} {reason}" for reason, count in card["left out"].items()) or "none"
         console().print(
@@ -163,40 +171,21 @@ class ExportDataset:
     def _aligned(
         self, log: "DrivingLog", annotated: "DrivingLog", refinement: "CameraRefinement | None"
     ) -> "tuple[AlignedPoses, dict[str, Any]]":
-        import numpy as np
-
+        from gsrecon.cli.adaptor_facts import aligned_facts
         from gsrecon.cli.console import console
         from gsrecon.labels.adaptor import AlignedPoses
-        from gsrecon.labels.frame_pairs import align, pair_frames
+        from gsrecon.labels.frame_pairs import align
 
-        alignment, times = align(log, annotated, refinement)
-        metres, degrees = alignment.residuals_m, alignment.residuals_deg
-        refused = int(((metres > self.tolerance_m) | (degrees > self.tolerance_deg)).sum())
-        told = {
-            "frames": len(times),
-            "scale": alignment.similarity.scale,
-            "median residual [m]": float(np.median(metres)),
-            "largest residual [m]": float(metres.max()),
-            "median residual [deg]": float(np.median(degrees)),
-            "largest residual [deg]": float(degrees.max()),
-            "frames beyond the tolerance": refused,
-            "residuals [m]": [round(float(value), 5) for value in metres],
-            "residuals [deg]": [round(float(value), 5) for value in degrees],
-            "way of the data set": _seen_from_above(
-                alignment.cam_in_scene(int(time), pose)
-                for time, pose in zip(alignment.timestamps_us, alignment.source_from_cam, strict=True)
-            ),
-            "way of the scene": _seen_from_above(
-                frame.world_from_cam for frame, _ in pair_frames(log, annotated)
-            ),
-        }
+        alignment, times, scene_poses = align(log, annotated, refinement)
+        adaptor = AlignedPoses(alignment, times, self.tolerance_m, self.tolerance_deg)
+        told = aligned_facts(alignment, scene_poses, self.tolerance_m, self.tolerance_deg)
         console().print(
             f"adaptor: {len(times)} frames of {annotated.name} laid onto {log.name}: median "
             f"{told['median residual [m]']:.3f} m, {told['median residual [deg]']:.3f} deg; "
-            f"{refused} frames beyond the tolerance give no labels",
+            f"{told['frames beyond the tolerance']} frames beyond the tolerance give no labels",
             markup=False,
         )
-        return AlignedPoses(alignment, times, self.tolerance_m, self.tolerance_deg), told
+        return adaptor, told
 
     def _check(self) -> None:
         if self.path == "file" and self.path_file is None:
@@ -207,24 +196,36 @@ class ExportDataset:
             if getattr(self, name) < least:
                 raise UsageError(f"--{name}: expected at least {least}, got {getattr(self, name)}")
 
-    def _views(self, rig: "Rig") -> "list[PlannedView]":
-        from gsrecon.evaluation.path_file import read_path_file
+    def _parts(self) -> "tuple[LabelRules, LidarSpec, RigSampling]":
+        """Settings of the library's own; what is out of range there is a mistake in the call."""
+        from gsrecon.datasets.labeled import LabelRules
+        from gsrecon.labels.lidar import LidarSpec
         from gsrecon.labels.rig_paths import RigSampling
+
+        try:
+            rules = LabelRules(
+                visible_px=self.visible_px,
+                visible_fraction=self.visible_fraction,
+                object_trust=self.object_trust,
+                view_trust=self.view_trust,
+            )
+            lidar = LidarSpec(self.lidar_beams, self.lidar_azimuths)
+            between = not self.at_recorded_times
+            sampling = RigSampling(
+                self.takes, self.lateral_m, self.yaw_deg, self.height_m, between, self.seed
+            )
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        return rules, lidar, sampling
+
+    def _views(self, rig: "Rig", sampling: "RigSampling") -> "list[PlannedView]":
+        from gsrecon.evaluation.path_file import read_path_file
 
         if self.path == "file":
             assert self.path_file is not None
             return rig.along(read_path_file(self.path_file), self.camera)
         if self.path == "random":
-            return rig.sampled(
-                RigSampling(
-                    self.takes,
-                    self.lateral_m,
-                    self.yaw_deg,
-                    self.height_m,
-                    not self.at_recorded_times,
-                    self.seed,
-                )
-            )
+            return rig.sampled(sampling)
         return rig.recorded(self.shift_left if self.path == "shift" else 0.0)
 
     def _told_path(self) -> dict[str, Any]:
@@ -243,10 +244,6 @@ class ExportDataset:
                 "seed": self.seed,
             }
         return told
-
-
-def _seen_from_above(poses: "Iterable[np.ndarray]") -> list[list[float]]:
-    return [[round(float(pose[0, 3]), 3), round(float(pose[1, 3]), 3)] for pose in poses]
 
 
 COMMAND = ExportDataset

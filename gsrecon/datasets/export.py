@@ -10,12 +10,13 @@ from typing import Any, Literal
 import gsrecon
 from gsrecon.datasets.coco import write_coco
 from gsrecon.datasets.kitti import write_kitti
-from gsrecon.datasets.labeled import LabeledDrive, LabelRules
+from gsrecon.datasets.labeled import LabeledDrive, LabelRules, class_names
 from gsrecon.datasets.nuscenes_labeled import write_labeled_nuscenes
 from gsrecon.datasets.openlane import write_openlane
-from gsrecon.datasets.rendered_files import new_folder, picture_name, require_new
-from gsrecon.datasets.rendering import RenderJob, render_moments, scene_checksum
+from gsrecon.datasets.rendered_files import new_folder, picture_name, place_file, require_new
+from gsrecon.datasets.rendering import DEPTH_UNITS, RenderJob, render_moments, scene_checksum
 from gsrecon.datasets.yolo import write_yolo
+from gsrecon.labels.views import FIRST_CLASS
 from gsrecon.scene.edits import Edit
 from gsrecon.scene.recording import Recording
 
@@ -46,7 +47,7 @@ class Provenance:
     path: Mapping[str, Any] = field(default_factory=dict)
     """How the rig went."""
     adaptor: Mapping[str, Any] = field(default_factory=dict)
-    """How well the annotated recording was laid onto the scene, where it has poses of its own."""
+    """How well annotated and rendered poses agree."""
     edits: tuple[Edit, ...] = ()
     """Edit list that was applied to the scene."""
 
@@ -59,6 +60,7 @@ def export_dataset(
     folder: Path,
     rules: LabelRules | None = None,
     workers: int = 1,
+    id_pictures: bool = False,
     on_views: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Renders what is not rendered yet and writes the data set; the work folder beside it is removed then.
@@ -71,6 +73,8 @@ def export_dataset(
         folder: Where; it must not exist, or be empty.
         rules: Which labels are kept.
         workers: Processes.
+        id_pictures: Also write what each picture was labelled from: instance, semantic and, if the job keeps
+            it, depth.
         on_views: Called with numbers of views as they are finished.
 
     Returns:
@@ -88,6 +92,8 @@ def export_dataset(
         lost = _WRITERS[format](drive, aside)
         card = _card(drive, provenance, format, lost)
         _write_views(drive, aside / "gsrecon")
+        if id_pictures:
+            _place_pictures(drive, aside / "gsrecon")
         (aside / "gsrecon" / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
     return card
@@ -115,7 +121,7 @@ def _card(
         "scene sha256": scene_checksum(drive.job.scene),
         "source_from_world": drive.recording.source_from_world.tolist(),
         "path": dict(provenance.path),
-        "adaptor": dict(provenance.adaptor) or "the scene was fitted with the data set's own poses",
+        "adaptor": dict(provenance.adaptor),
         "edits": [edit.to_json() for edit in provenance.edits],
         "rules": asdict(drive.rules),
         "pictures": pictures,
@@ -148,3 +154,17 @@ def _write_views(drive: LabeledDrive, folder: Path) -> None:
                     "moment_poses": {id: pose.tolist() for id, pose in moment.poses.items()},
                 }
                 file.write(json.dumps(row) + "\n")
+
+
+def _place_pictures(drive: LabeledDrive, folder: Path) -> None:
+    """`instance/`, `semantic/`, `depth/` under the pictures' names; what numbers mean in `ids.json`."""
+    for picture in drive.pictures():
+        name = f"{picture_name(picture)}.png"
+        for kind in ("instance", "semantic", *(["depth"] if drive.job.depth else [])):
+            source = picture.instance.with_name(picture.instance.name.replace(".instance.", f".{kind}."))
+            place_file(source, folder / kind / name)
+    classes = {"0": "background", "1": "sky"}
+    classes |= {str(FIRST_CLASS + k): name for k, name in enumerate(class_names(drive))}
+    ids = {str(subject.number): subject.id for subject in drive.job.subjects}
+    content = {"instance": ids, "semantic": classes, "depth": f"1/{DEPTH_UNITS} m, 0 is none"}
+    (folder / "ids.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -39,7 +39,7 @@ def write_labeled_nuscenes(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
         path.rename(folder / path.name)
     inner.rmdir()
     _write_point_objects(folder, logs, drive)
-    return {"fields of view at the pictures' own times": "boxes are at the samples' times"}
+    return {"boxes at the pictures' own times": "nuScenes has boxes at the samples' times only"}
 
 
 def id_of(track: Track) -> int:

@@ -44,6 +44,8 @@ from gsrecon.scene.groups_scene import for_pose
 _SHARD = 8
 """Moments that a process takes at a time: neighbours, so that it stays in one group of a long scene."""
 _PNG_LEVEL = 1
+DEPTH_UNITS = 256
+"""Of depth pictures in a metre, as KITTI has them; 0 is no depth."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class RenderJob:
     """By take, then moment."""
     lidar: LidarSpec | None
     """Sensor whose sweep is drawn at each moment; None: none."""
+    depth: bool = False
+    """Also keep the depth of every picture."""
     edits: tuple[Edit, ...] = ()
     """What is done to the scene's objects first; the subjects' tracks are edited already."""
     backend: Backend = "auto"
@@ -80,7 +84,7 @@ class RenderJob:
             digest.update(subject.track.world_from_actor.tobytes())
         for lane in self.lanes:
             digest.update(lane.points_in_world.tobytes())
-        digest.update(repr((self.lidar, self.edits, type(self.adaptor).__name__)).encode())
+        digest.update(repr((self.lidar, self.depth, self.edits, type(self.adaptor).__name__)).encode())
         digest.update(scene_checksum(self.scene).encode())
         return digest.hexdigest()
 
@@ -237,7 +241,7 @@ class _Renderer:
                     lens, planned.world_from_cam, view.depth, view.alpha, view.semantic == SKY
                 )
                 records.append(ViewRecord.of(planned, view, self._trust, trust).to_json())
-                _write_pictures(view, folder)
+                _write_pictures(view, folder, self._job.depth)
             write_text(folder / "moment.json", json.dumps(self._moment(views, records, folder)))
         except OSError as error:
             raise DatasetError(
@@ -254,7 +258,9 @@ class _Renderer:
         world_from_ego = first.world_from_cam @ np.linalg.inv(lens.ego_from_cam)
         seen = {thing["id"] for record in records for thing in record["objects"]}
         if self._job.lidar is not None:
-            self._write_sweep(first, world_from_ego, folder)
+            counts = self._write_sweep(first, world_from_ego, folder)
+            for thing in (thing for record in records for thing in record["objects"]):
+                thing["lidar_points"] = counts.get(thing["number"], 0)
         return {
             "timestamp_us": first.timestamp_us,
             "world_from_ego": world_from_ego.tolist(),
@@ -264,7 +270,8 @@ class _Renderer:
 
     def _write_sweep(
         self, first: PlannedView, world_from_ego: Float64[np.ndarray, "4 4"], folder: Path
-    ) -> None:
+    ) -> dict[int, int]:
+        """Draws and writes the moment's sweep; gives the number of points on each object."""
         spec = self._job.lidar
         assert spec is not None
         graph = for_pose(self._scene, torch.from_numpy(first.world_from_cam))
@@ -282,6 +289,8 @@ class _Renderer:
         np.save(buffer, rows)
         with written_aside(folder / "lidar.npy") as aside:
             aside.write_bytes(buffer.getvalue())
+        numbers, counts = np.unique(drawn.instance, return_counts=True)
+        return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
 
     def _poses(self, first: PlannedView, seen: set[str]) -> dict[str, list[list[float]]]:
         """Where the moment's objects are at its own time."""
@@ -295,9 +304,11 @@ class _Renderer:
         }
 
 
-def _write_pictures(view: LabeledView, folder: Path) -> None:
+def _write_pictures(view: LabeledView, folder: Path, with_depth: bool) -> None:
     numbers = view.instance.astype(np.uint8 if view.instance.max(initial=0) < 256 else np.uint16)
     pictures = {"image": view.image, "instance": numbers, "semantic": view.semantic}
+    if with_depth:
+        pictures["depth"] = np.rint(view.depth * DEPTH_UNITS).clip(0, 65535).astype(np.uint16)
     for name, pixels in pictures.items():
         with written_aside(folder / f"{view.camera}.{name}.png") as aside:
             Image.fromarray(pixels).save(aside, format="PNG", compress_level=_PNG_LEVEL)

@@ -37,8 +37,8 @@ def pair_frames(scene: DrivingLog, annotated: DrivingLog) -> list[tuple[CameraFr
 
 def align(
     scene: DrivingLog, annotated: DrivingLog, refinement: CameraRefinement | None = None
-) -> tuple[Alignment, Int64[np.ndarray, " F"]]:
-    """The map from an annotated recording into a scene, and the scene's times of the frames it was fitted to.
+) -> tuple[Alignment, Int64[np.ndarray, " F"], Float64[np.ndarray, "F 4 4"]]:
+    """The map from an annotated recording into a scene, and times and poses in the scene of its frames.
 
     Args:
         scene: What the scene was fitted to.
@@ -52,15 +52,13 @@ def align(
     scene_times = np.array([frame.timestamp_us for frame, _ in pairs], dtype=np.int64)
     source_times = np.array([frame.timestamp_us for _, frame in pairs], dtype=np.int64)
     keep = np.concatenate([[True], (np.diff(scene_times) > 0) & (np.diff(source_times) > 0)])
+    annotated_poses = np.stack([frame.world_from_cam for _, frame in pairs])[keep]
+    scene_poses = np.stack([_refined(scene, frame, refinement) for frame, _ in pairs])[keep]
     try:
-        alignment = Alignment.fit(
-            source_times[keep],
-            np.stack([frame.world_from_cam for _, frame in pairs])[keep],
-            np.stack([_refined(scene, frame, refinement) for frame, _ in pairs])[keep],
-        )
+        alignment = Alignment.fit(source_times[keep], annotated_poses, scene_poses)
     except ValueError as error:
         raise DatasetError(f"{annotated.name}: cannot be laid onto {scene.name}: {error}") from error
-    return alignment, scene_times[keep]
+    return alignment, scene_times[keep], scene_poses
 
 
 def _refined(

@@ -33,6 +33,8 @@ class ObjectRecord:
     visible_px: int
     amodal_px: int
     trust: ObjectTrust
+    lidar_points: int | None = None
+    """Points of the moment's rendered sweep that lie on it; None without a sweep."""
 
     @property
     def visible_fraction(self) -> float:

@@ -12,9 +12,9 @@ from gsrecon.ops.settings import SUPPORT_SIGMAS
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.static import StaticGroup
 
-AFAR_M = 35.0
+AFAR_M = 30.0
 """Cameras that are farther than this from all of a halo draw it merged [m]."""
-_EDGE_PX = 2.5
+_EDGE_PX = 3.5
 """Edge of the voxels that are merged, as seen from there [px]."""
 
 

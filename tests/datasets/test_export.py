@@ -348,3 +348,29 @@ def test_edits_are_applied_named_in_the_card_and_followed_by_the_labels(scene, t
     labels = json.loads((tmp_path / "data" / "annotations.json").read_text())["annotations"]
     assert {label["track_id"] for label in labels} == {"far", "hidden", "walker", "twin"}
     assert verify(tmp_path / "data").agrees
+
+
+def test_instance_semantic_and_depth_pictures_are_written_where_asked_for(scene, tmp_path):
+    job = replace(job_of(scene), depth=True)
+    export(scene, "coco", tmp_path / "data", job, id_pictures=True)
+    folder = tmp_path / "data" / "gsrecon"
+    ids = json.loads((folder / "ids.json").read_text())
+    assert ids["instance"]["1"] == "near"
+    assert ids["semantic"] == {"0": "background", "1": "sky", "2": "car", "3": "pedestrian"}
+    name = "000_000000_front.png"
+    instance, semantic, depth = (
+        np.asarray(Image.open(folder / kind / name)) for kind in ("instance", "semantic", "depth")
+    )
+    near = instance == 1
+    assert near.sum() > 100
+    assert (semantic[near] == 2).all()
+    # The rear of the near car stands 10 m from world's origin, the camera 0.5 m before it.
+    assert np.median(depth[near]) / 256 == pytest.approx(9.5, abs=0.2)
+
+
+def test_points_of_the_rendered_sweep_are_counted_for_each_object(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    first = json.loads((tmp_path / "data" / "gsrecon" / "views.jsonl").read_text().splitlines()[0])
+    points = {thing["id"]: thing["lidar_points"] for thing in first["objects"]}
+    assert points["near"] > 20
+    assert points["hidden"] < points["near"]

@@ -132,7 +132,7 @@ def test_frames_are_paired_by_file_name_else_in_order(tmp_path):
     assert [(a.camera, a.index) for a, _ in pairs] == [(b.camera, b.index) for _, b in pairs]
     in_order = pair_frames(log, log)
     assert len(in_order) == 6
-    alignment, times = align(log, log)
+    alignment, times, _ = align(log, log)
     assert alignment.similarity.scale == pytest.approx(1.0)
     assert len(times) == 6
     with pytest.raises(DatasetError, match="only 0 of its pictures"):
