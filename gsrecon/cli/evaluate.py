@@ -16,6 +16,7 @@ from typing import Annotated
 import tyro
 
 from gsrecon.cli.options import OptionalPath, RunFolder
+from gsrecon.cli.usage import UsageError
 
 
 def _numbers(words: list[str]) -> tuple[float, ...]:
@@ -67,6 +68,8 @@ class Evaluate:
             moving_margin_px=trained.mask_dilation_px,
             lpips_weights=self.lpips_weights,
         )
+        if self.shift_views < 1:
+            raise UsageError(f"--shift-views: expected at least 1, got {self.shift_views}")
         scores = []
         if self.shifts:
             from gsrecon.cli.shift_scores import shift_scores

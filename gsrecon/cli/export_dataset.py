@@ -100,7 +100,7 @@ class ExportDataset:
         from gsrecon.cli.console import console, counting
         from gsrecon.cli.runs import Run
         from gsrecon.data.spec import find_spec, open_drive
-        from gsrecon.datasets.export import Provenance, export_dataset
+        from gsrecon.datasets.export import DOUBTFUL, Provenance, export_dataset
         from gsrecon.datasets.rendering import RenderJob
         from gsrecon.labels.adaptor import RefinedPoses
         from gsrecon.labels.edited_tracks import edited_tracks
@@ -126,7 +126,8 @@ class ExportDataset:
             )
         edits = () if self.edits is None else read_edits(self.edits)
         tracks = edited_tracks(annotated.tracks, edits)
-        edited_scene(run.scene_folder, edits)  # a mistake in the list is told before anything is written
+        if edits:  # a mistake in the list is told before anything is written
+            edited_scene(run.scene_folder, edits)
         rig = Rig(recording, scene.camera_refinement, self.cameras or None)
         views = [view for view in self._views(rig, sampling) if view.moment % self.every == 0]
         wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar
@@ -137,7 +138,7 @@ class ExportDataset:
             adaptor=adaptor,
             views=tuple(views),
             lidar=lidar if wants_lidar else None,
-            depth=self.id_pictures,
+            id_pictures=self.id_pictures,
             edits=edits,
         )
         del scene
@@ -158,7 +159,6 @@ class ExportDataset:
                 Path(folder),
                 rules,
                 self.workers,
-                self.id_pictures,
                 on_views,
             )
         left_out = ", ".join(f"{count} {reason}" for reason, count in card["left out"].items()) or "none"
@@ -166,6 +166,12 @@ class ExportDataset:
             f"{folder}: {card['pictures']} pictures, {card['labels']} labels; left out: {left_out}\n"
             f"check it: gsrecon verify {folder}"
         )
+        doubtful = card["pictures of little trust"]
+        if doubtful:
+            console().print(
+                f"{doubtful} of {card['pictures']} pictures show much that was hardly recorded (trust below "
+                f"{DOUBTFUL:g}); --view-trust {DOUBTFUL:g} leaves them out"
+            )
         return 0
 
     def _aligned(
@@ -190,8 +196,8 @@ class ExportDataset:
     def _check(self) -> None:
         if self.path == "file" and self.path_file is None:
             raise UsageError("--path file needs --path-file")
-        if self.path_file is not None and self.path != "file":
-            raise UsageError("--path-file needs --path file")
+        if (self.path_file is not None or self.camera is not None) and self.path != "file":
+            raise UsageError("--path-file and --camera need --path file")
         for name, least in (("every", 1), ("workers", 1), ("takes", 1)):
             if getattr(self, name) < least:
                 raise UsageError(f"--{name}: expected at least {least}, got {getattr(self, name)}")

@@ -17,6 +17,7 @@ from gsrecon.labels.subjects import subjects
 from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import Labeler
 from gsrecon.scene.groups_scene import open_scene
+from gsrecon.scene.recording import RecordedFrame, Recording
 
 
 def shift_scores(run: Run, log: DrivingLog, shifts: Sequence[float], views: int) -> list[ShiftScore]:
@@ -26,13 +27,11 @@ def shift_scores(run: Run, log: DrivingLog, shifts: Sequence[float], views: int)
     assert recording is not None
     adaptor = RefinedPoses(log, scene.camera_refinement)
     things = subjects(log.tracks)
-    sides = RecordedSides(recording, things, adaptor)
+    sides = RecordedSides(recording, things, adaptor, scene.camera_refinement)
     labeler = Labeler(things, log.lanes, adaptor, sides)
     trust = Trust(scene, sides)
     rules = LabelRules()
-    count = len(recording.frames)
-    # A stride that is no multiple of the number of cameras meets them all.
-    chosen = [recording.frames[round((k + 0.5) * count / views)] for k in range(min(views, count))]
+    chosen = _evenly(recording, views)
     truth = _truth(run, log)
     found = []
     with counting("judging shifts", 1 + len(shifts)) as counter:
@@ -50,6 +49,18 @@ def shift_scores(run: Run, log: DrivingLog, shifts: Sequence[float], views: int)
             )
             counter.step()
     return found
+
+
+def _evenly(recording: Recording, views: int) -> list[RecordedFrame]:
+    """Recorded frames evenly over the drive, the cameras taking turns."""
+    by_camera = [[frame for frame in recording.frames if frame.camera == name] for name in recording.cameras]
+    by_camera = [frames for frames in by_camera if frames]
+    count = min(views, len(recording.frames))
+    places = [(k, by_camera[k % len(by_camera)]) for k in range(count)]
+    chosen = {
+        id(of[int((k + 0.5) * len(of) / count)]): of[int((k + 0.5) * len(of) / count)] for k, of in places
+    }
+    return list(chosen.values())
 
 
 def _truth(run: Run, log: DrivingLog) -> Truth | None:

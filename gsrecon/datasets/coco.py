@@ -86,13 +86,13 @@ def run_lengths(mask: Bool[np.ndarray, "H W"]) -> dict[str, Any]:
     Raises:
         BackendUnavailableError: pycocotools is not installed.
     """
-    encoded = _masks().encode(np.asfortranarray(mask.astype(np.uint8)))
+    encoded = require_masks().encode(np.asfortranarray(mask.astype(np.uint8)))
     return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
 
 
 def mask_of(run_lengths: dict[str, Any]) -> Bool[np.ndarray, "H W"]:
     """The mask of compressed run lengths."""
-    return _masks().decode(run_lengths).astype(bool)
+    return require_masks().decode(run_lengths).astype(bool)
 
 
 def open_coco(path: Path) -> Any:
@@ -101,7 +101,7 @@ def open_coco(path: Path) -> Any:
     Raises:
         BackendUnavailableError: pycocotools is not installed.
     """
-    _masks()
+    require_masks()
     import contextlib
     import io
 
@@ -111,7 +111,12 @@ def open_coco(path: Path) -> Any:
         return COCO(str(path))
 
 
-def _masks() -> Any:
+def require_masks() -> Any:
+    """Pycocotools' masks.
+
+    Raises:
+        BackendUnavailableError: pycocotools is not installed.
+    """
     try:
         from pycocotools import mask
     except ImportError as error:

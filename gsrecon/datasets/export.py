@@ -1,6 +1,7 @@
 """From a scene to a labelled data set: rendered moment by moment, written in a format, with a card."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -8,14 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import gsrecon
-from gsrecon.datasets.coco import write_coco
+from gsrecon.datasets.coco import require_masks, write_coco
 from gsrecon.datasets.kitti import write_kitti
 from gsrecon.datasets.labeled import LabeledDrive, LabelRules, class_names
+from gsrecon.datasets.nuscenes import channel_name
 from gsrecon.datasets.nuscenes_labeled import write_labeled_nuscenes
 from gsrecon.datasets.openlane import write_openlane
 from gsrecon.datasets.rendered_files import new_folder, picture_name, place_file, require_new
-from gsrecon.datasets.rendering import DEPTH_UNITS, RenderJob, render_moments, scene_checksum
+from gsrecon.datasets.rendering import DEPTH_UNITS, RenderJob, picture_file, render_moments, scene_checksum
 from gsrecon.datasets.yolo import write_yolo
+from gsrecon.errors import DatasetError
 from gsrecon.labels.views import FIRST_CLASS
 from gsrecon.scene.edits import Edit
 from gsrecon.scene.recording import Recording
@@ -30,6 +33,8 @@ _WRITERS: Mapping[Format, Callable[[LabeledDrive, Path], dict[str, Any]]] = {
     "openlane": write_openlane,
 }
 
+DOUBTFUL = 0.3
+"""Pictures of less trust are counted in the card: they show what was hardly recorded."""
 CARD, VIEWS = "card.json", "views.jsonl"
 """In the folder `gsrecon/` of every export."""
 
@@ -60,7 +65,6 @@ def export_dataset(
     folder: Path,
     rules: LabelRules | None = None,
     workers: int = 1,
-    id_pictures: bool = False,
     on_views: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Renders what is not rendered yet and writes the data set; the work folder beside it is removed then.
@@ -73,8 +77,6 @@ def export_dataset(
         folder: Where; it must not exist, or be empty.
         rules: Which labels are kept.
         workers: Processes.
-        id_pictures: Also write what each picture was labelled from: instance, semantic and, if the job keeps
-            it, depth.
         on_views: Called with numbers of views as they are finished.
 
     Returns:
@@ -86,16 +88,21 @@ def export_dataset(
     rules = rules or LabelRules()
     work = work_folder(folder)
     drive = LabeledDrive(job, work, recording, rules, provenance.name, provenance.licence)
+    finished = _finished(folder, job)
+    if finished is not None:
+        _remove(work)
+        return finished
     require_new(folder)
+    _require_expressible(drive, format)
     render_moments(job, work, workers, on_views)
     with new_folder(folder) as aside:
         lost = _WRITERS[format](drive, aside)
         card = _card(drive, provenance, format, lost)
         _write_views(drive, aside / "gsrecon")
-        if id_pictures:
+        if job.id_pictures:
             _place_pictures(drive, aside / "gsrecon")
         (aside / "gsrecon" / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    shutil.rmtree(work, ignore_errors=True)
+    _remove(work)
     return card
 
 
@@ -104,12 +111,58 @@ def work_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.rendering")
 
 
+def _finished(folder: Path, job: RenderJob) -> dict[str, Any] | None:
+    """The card of a folder that this very job has written; None where there is none."""
+    try:
+        card = json.loads((folder / "gsrecon" / CARD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) and card.get("job sha256") == job.fingerprint() else None
+
+
+def _remove(work: Path) -> None:
+    """First by its name, so that no half of it is taken for work that goes on."""
+    if work.exists():
+        aside = work.with_name(f"{work.name}.{os.getpid()}.partial")
+        os.replace(work, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _require_expressible(drive: LabeledDrive, format: Format) -> None:
+    """Refuses before hours of rendering what the format cannot hold.
+
+    Raises:
+        DatasetError: A camera is no pinhole, or two cameras would have one name.
+        BackendUnavailableError: A package that writes the format is not installed.
+    """
+    if format in ("nuscenes", "kitti", "openlane"):
+        for camera in drive.cameras.values():
+            if camera.model != "pinhole":
+                raise DatasetError(
+                    f"{camera.name} is a {camera.model} camera, and {format} knows pinholes only; "
+                    "leave it out"
+                )
+    if format == "coco":
+        require_masks()
+    if format == "nuscenes":
+        channels = [channel_name(name) for name in drive.cameras]
+        for channel in channels:
+            if channels.count(channel) > 1:
+                raise DatasetError(
+                    f"two cameras would both be {channel} in nuScenes; rename one or leave it out"
+                )
+    for subject in drive.job.subjects:
+        if not bool((subject.size_lwh > 0).all()):
+            raise DatasetError(f"the box of {subject.id!r} has no size; correct or remove it")
+
+
 def _card(
     drive: LabeledDrive, provenance: Provenance, format: Format, lost: Mapping[str, Any]
 ) -> dict[str, Any]:
-    pictures = labels = empty = 0
+    pictures = labels = empty = doubtful = 0
     for picture in drive.pictures():
         pictures += 1
+        doubtful += picture.record.trust.score < DOUBTFUL
         labels += len(picture.objects)
         empty += not picture.objects
     return {
@@ -119,6 +172,7 @@ def _card(
         "source": provenance.source,
         "licence of the source": provenance.licence or "not stated",
         "scene sha256": scene_checksum(drive.job.scene),
+        "job sha256": drive.job.fingerprint(),
         "source_from_world": drive.recording.source_from_world.tolist(),
         "path": dict(provenance.path),
         "adaptor": dict(provenance.adaptor),
@@ -126,6 +180,7 @@ def _card(
         "rules": asdict(drive.rules),
         "pictures": pictures,
         "pictures without an object": empty,
+        "pictures of little trust": doubtful,
         "labels": labels,
         "left out": drive.left_out(),
         "what the format cannot hold": dict(lost),
@@ -160,8 +215,8 @@ def _place_pictures(drive: LabeledDrive, folder: Path) -> None:
     """`instance/`, `semantic/`, `depth/` under the pictures' names; what numbers mean in `ids.json`."""
     for picture in drive.pictures():
         name = f"{picture_name(picture)}.png"
-        for kind in ("instance", "semantic", *(["depth"] if drive.job.depth else [])):
-            source = picture.instance.with_name(picture.instance.name.replace(".instance.", f".{kind}."))
+        for kind in ("instance", "semantic", "depth"):
+            source = picture_file(picture.instance.parent, picture.record.camera, kind)
             place_file(source, folder / kind / name)
     classes = {"0": "background", "1": "sky"}
     classes |= {str(FIRST_CLASS + k): name for k, name in enumerate(class_names(drive))}

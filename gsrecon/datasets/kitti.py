@@ -12,7 +12,6 @@ import numpy as np
 from gsrecon.datasets.kitti_boxes import KittiBox, kitti_type, occlusion, tilt_deg
 from gsrecon.datasets.labeled import LabeledDrive, LabeledMoment, LabeledPicture
 from gsrecon.datasets.rendered_files import picture_name, place_file
-from gsrecon.errors import DatasetError
 from gsrecon.labels.project import project_box
 from gsrecon.labels.records import ObjectRecord
 from gsrecon.scene.recording import RecordedCamera
@@ -23,15 +22,7 @@ def write_kitti(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
 
     Returns:
         What the format cannot hold: the largest tilt of a box against its camera.
-
-    Raises:
-        DatasetError: A camera is no pinhole.
     """
-    for camera in drive.cameras.values():
-        if camera.model != "pinhole":
-            raise DatasetError(
-                f"{camera.name} is a {camera.model} camera, and KITTI knows pinholes only; leave it out"
-            )
     root, number, tilts, names = folder / "training", 0, [0.0], []
     for name in ("image_2", "label_2", "calib", "velodyne"):
         (root / name).mkdir(parents=True, exist_ok=True)

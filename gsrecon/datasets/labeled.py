@@ -12,11 +12,14 @@ from jaxtyping import Float64, Int32
 
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep, Track
 from gsrecon.data.pictures import decode_ids
-from gsrecon.datasets.rendering import RenderJob, moment_folder
+from gsrecon.datasets.rendering import RenderJob, moment_folder, picture_file
 from gsrecon.errors import DatasetError
 from gsrecon.labels.records import ObjectRecord, ViewRecord
 from gsrecon.labels.visibility import visibility_level
 from gsrecon.scene.recording import Recording
+
+_REACH_US = 100_000
+"""Pictures of a moment are taken within this of its time."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,12 @@ class LabelRules:
         for name in ("visible_fraction", "object_trust", "view_trust"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+
+    def view_refusal(self, record: ViewRecord) -> str | None:
+        """Why a picture is left out with all its labels; None where it is kept."""
+        if not record.adapted:
+            return "pictures beyond the adaptor's tolerance"
+        return "pictures not trusted" if record.trust.score < self.view_trust else None
 
     def shows(self, visible_px: int, amodal_px: int) -> bool:
         """Whether an object of which this much is visible counts as visible."""
@@ -160,8 +169,9 @@ class LabeledDrive:
             stored = self._stored(views[0].take, views[0].moment)
             for view in stored["views"]:
                 record = ViewRecord.from_json(view)
-                if record.trust.score < self.rules.view_trust:
-                    counts["pictures not trusted"] += 1
+                reason = self.rules.view_refusal(record)
+                if reason is not None:
+                    counts[reason] += 1
                     continue
                 counts["unmeasured"] += len(record.unmeasured)
                 for thing in record.objects:
@@ -213,6 +223,7 @@ class LabeledDrive:
                     subject.size_lwh,
                     np.array([time for time, _ in keys[subject.id]], dtype=np.int64),
                     np.stack([pose for _, pose in keys[subject.id]]),
+                    reach_us=_REACH_US,
                 )
                 for subject in self.job.subjects
                 if subject.id in keys
@@ -239,7 +250,7 @@ class LabeledDrive:
         pictures = []
         for view in stored["views"]:
             record = ViewRecord.from_json(view)
-            if record.trust.score < self.rules.view_trust:
+            if self.rules.view_refusal(record) is not None:
                 continue
             camera = cameras[record.camera]
             pictures.append(
@@ -247,8 +258,8 @@ class LabeledDrive:
                     record=record,
                     objects=tuple(thing for thing in record.objects if self.rules.refusal(thing) is None),
                     camera=camera,
-                    image=folder / f"{record.camera}.image.png",
-                    instance=folder / f"{record.camera}.instance.png",
+                    image=picture_file(folder, record.camera, "image"),
+                    instance=picture_file(folder, record.camera, "instance"),
                     world_from_ego=record.world_from_cam @ np.linalg.inv(camera.ego_from_cam),
                 )
             )

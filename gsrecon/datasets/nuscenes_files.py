@@ -13,6 +13,7 @@ from gsrecon.data.points import read_points
 from gsrecon.errors import DatasetError
 
 _JPEG_QUALITY = 95
+_RENDERED_COLUMNS = 6
 
 
 def write_picture(log: DrivingLog, frame: CameraFrame, kind: Literal["jpeg", "png"], stem: Path) -> Path:
@@ -47,8 +48,9 @@ def write_picture(log: DrivingLog, frame: CameraFrame, kind: Literal["jpeg", "pn
 def write_sweep(sweep: LidarSweep, target: Path) -> None:
     """Writes a sweep as float32 x, y, z [m, in the lidar frame], intensity 0..255, ring index.
 
-    nuScenes' own files are copied as they are. Other sources know no ring, which is written as 0, and their
-    intensities are brought to 0..255 where they count from 0 to about 1 (none is above 2).
+    nuScenes' own files are copied as they are. Sweeps rendered by gsrecon know their rings; others have none,
+    which is written as 0. Intensities are brought to 0..255 where they count from 0 to about 1 (none is above
+    2).
 
     Raises:
         DatasetError: The sweep is missing or damaged.
@@ -61,6 +63,7 @@ def write_sweep(sweep: LidarSweep, target: Path) -> None:
     rows = np.zeros((len(points), 5), dtype="<f4")
     rows[:, :3] = points
     rows[:, 3] = _intensity(sweep.points, len(points))
+    rows[:, 4] = _ring(sweep.points, len(points))
     rows.tofile(target)
 
 
@@ -89,6 +92,15 @@ def _intensity(source: Path | np.ndarray, count: int) -> Float32[np.ndarray, " N
     if rows.shape[1] >= 4:
         values = np.nan_to_num(rows[:, 3].astype(np.float32))
     return np.minimum(values * 255, 255) if values.max(initial=0) <= 2 else values
+
+
+def _ring(source: Path | np.ndarray, count: int) -> Float32[np.ndarray, " N"]:
+    """The beam of each point, which sweeps rendered by gsrecon know: x, y, z, brightness, beam, object."""
+    if isinstance(source, Path) and source.suffix == ".npy":
+        rows = np.load(source, allow_pickle=False)
+        if rows.shape[1] == _RENDERED_COLUMNS:
+            return rows[:, 4].astype(np.float32)
+    return np.zeros(count, np.float32)
 
 
 def _is_plain(source: Path) -> bool:

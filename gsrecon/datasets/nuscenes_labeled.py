@@ -10,7 +10,10 @@ from gsrecon.data.log import DrivingLog, Track
 from gsrecon.datasets.labeled import LabeledDrive
 from gsrecon.datasets.nuscenes import NuscenesSettings, write_nuscenes
 from gsrecon.datasets.nuscenes_boxes import BoxRules
+from gsrecon.datasets.nuscenes_vocabulary import token
 
+SPLIT = "rendered"
+_SAME_MOMENT_US = 30_000
 VERSION = "v1.0-mini"
 """Name of the folder of tables: one that the devkit knows."""
 
@@ -19,26 +22,37 @@ def write_labeled_nuscenes(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
     """Every take is a scene, every moment a sample; boxes are annotated where any camera shows them.
 
     Beside the tables, `lidar_objects/` holds the object of every lidar point, under the sweep's own name, and
-    `lidar_objects.json` the instance of each number.
+    `lidar_objects.json` the instance token of each number by scene; `splits.json` names the split `rendered`,
+    which the devkit's evaluation takes.
 
     Raises:
         DatasetError: A camera is no pinhole, or the disk is full.
     """
     logs = [drive.log(take) for take in range(drive.takes)]
-    levels: dict[tuple[int, int], int] = {}
+    levels: dict[int, dict[int, int]] = {}
     for take, log in enumerate(logs):
         by_id = {track.id: track for track in log.tracks}
         for moment in drive.moments(take):
             for id, level in moment.levels().items():
                 if id in by_id:
-                    levels[id_of(by_id[id]), moment.timestamp_us] = level
-    rules = BoxRules(visibility=lambda track, time: levels.get((id_of(track), time)))
+                    levels.setdefault(id_of(by_id[id]), {})[moment.timestamp_us] = level
+
+    def visibility(track: Track, timestamp_us: int) -> int | None:
+        """Of the moment that the sample is: its time may be that of another picture."""
+        of_track = levels[id_of(track)]
+        nearest = min(of_track, key=lambda time: abs(time - timestamp_us))
+        return of_track[nearest] if abs(nearest - timestamp_us) < _SAME_MOMENT_US else None
+
+    rules = BoxRules(visibility=visibility)
     inner = folder / "nuscenes"
     write_nuscenes(logs, inner, VERSION, NuscenesSettings(pictures="png", boxes=rules))
     for path in inner.iterdir():
         path.rename(folder / path.name)
     inner.rmdir()
     _write_point_objects(folder, logs, drive)
+    scenes = json.loads((folder / VERSION / "scene.json").read_text(encoding="utf-8"))
+    names = {SPLIT: [row["name"] for row in scenes]}
+    (folder / VERSION / "splits.json").write_text(json.dumps(names), encoding="utf-8")
     return {"boxes at the pictures' own times": "nuScenes has boxes at the samples' times only"}
 
 
@@ -59,5 +73,17 @@ def _write_point_objects(folder: Path, logs: list[DrivingLog], drive: LabeledDri
         assert isinstance(sweep.points, Path)
         numbers = np.load(sweep.points, allow_pickle=False)[:, 5].astype(np.int32)
         np.save(target / f"{file.name}.npy", numbers)
-    names = {str(subject.number): subject.id for subject in drive.job.subjects}
-    (folder / "lidar_objects.json").write_text(json.dumps(names, indent=1), encoding="utf-8")
+    scenes = json.loads((folder / VERSION / "scene.json").read_text(encoding="utf-8"))
+    known = {
+        row["token"] for row in json.loads((folder / VERSION / "instance.json").read_text(encoding="utf-8"))
+    }
+    tokens = {
+        scene["name"]: {
+            str(subject.number): key
+            for subject in drive.job.subjects
+            for key in (token(scene["name"], "instance", subject.id), subject.id)
+            if key in known
+        }
+        for scene in scenes
+    }
+    (folder / "lidar_objects.json").write_text(json.dumps(tokens, indent=1), encoding="utf-8")

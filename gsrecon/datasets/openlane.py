@@ -26,11 +26,9 @@ _CATEGORIES = {
     "solid_yellow": 8,
     "dashed": 1,
     "solid": 2,
-    "road_divider": 8,
-    "lane_divider": 1,
-    "curb": 20,
 }
 """Words in a line's kind, the more special first, by OpenLane's category; 0 is unknown."""
+_LEFT_CURB, _RIGHT_CURB = 20, 21
 
 
 def write_openlane(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
@@ -63,10 +61,16 @@ def _line(lane: LaneRecord, number: int) -> dict[str, Any]:
     uv = np.array(lane.pixels) - 0.5
     kind = lane.kind.lower()
     return {
-        "category": next((value for word, value in _CATEGORIES.items() if word in kind), 0),
+        "category": _category(kind, left=float(xyz[:, 1].mean()) > 0),
         "visibility": [float(seen) for seen in lane.visible],
         "uv": uv.T.tolist(),
         "xyz": xyz.T.tolist(),
         "attribute": 0,
         "track_id": number,
     }
+
+
+def _category(kind: str, left: bool) -> int:
+    if "curb" in kind or "kerb" in kind:
+        return _LEFT_CURB if left else _RIGHT_CURB
+    return next((value for word, value in _CATEGORIES.items() if word in kind), 0)

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gsrecon.datasets.labeled import LabeledPicture
+from gsrecon.datasets.rendering import file_word
 from gsrecon.errors import DatasetError
 
 
 def picture_name(picture: LabeledPicture) -> str:
     """Take, moment and camera: different for every picture."""
     record = picture.record
-    return f"{record.take:03d}_{record.moment:06d}_{record.camera}"
+    return f"{record.take:03d}_{record.moment:06d}_{file_word(record.camera)}"
 
 
 def place_file(source: Path, target: Path) -> None:

@@ -19,12 +19,14 @@ from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 from PIL import Image
 
+import gsrecon
 from gsrecon.data.log import Lane
 from gsrecon.errors import DatasetError
 from gsrecon.files import write_text, written_aside
@@ -61,8 +63,8 @@ class RenderJob:
     """By take, then moment."""
     lidar: LidarSpec | None
     """Sensor whose sweep is drawn at each moment; None: none."""
-    depth: bool = False
-    """Also keep the depth of every picture."""
+    id_pictures: bool = False
+    """Also keep semantic and depth pictures."""
     edits: tuple[Edit, ...] = ()
     """What is done to the scene's objects first; the subjects' tracks are edited already."""
     backend: Backend = "auto"
@@ -80,11 +82,16 @@ class RenderJob:
             digest.update(repr((view.take, view.moment, view.camera, view.timestamp_us)).encode())
             digest.update(np.ascontiguousarray(view.world_from_cam, dtype=np.float64).tobytes())
         for subject in self.subjects:
-            digest.update(repr((subject.id, subject.category, subject.size_lwh.tolist())).encode())
-            digest.update(subject.track.world_from_actor.tobytes())
+            track = subject.track
+            digest.update(
+                repr((subject.id, subject.category, subject.size_lwh.tolist(), track.reach_us)).encode()
+            )
+            digest.update(track.timestamps_us.tobytes() + track.world_from_actor.tobytes())
         for lane in self.lanes:
-            digest.update(lane.points_in_world.tobytes())
-        digest.update(repr((self.lidar, self.depth, self.edits, type(self.adaptor).__name__)).encode())
+            digest.update(repr((lane.id, lane.kind)).encode() + lane.points_in_world.tobytes())
+        settings = (self.lidar, self.id_pictures, self.edits, self.backend, gsrecon.__version__)
+        digest.update(repr((settings, type(self.adaptor).__name__)).encode())
+        digest.update(self.adaptor.fingerprint())
         digest.update(scene_checksum(self.scene).encode())
         return digest.hexdigest()
 
@@ -101,6 +108,16 @@ def scene_checksum(scene: Path) -> str:
 def moment_folder(work: Path, take: int, moment: int) -> Path:
     """Where a moment's files are; a thousand to a folder."""
     return work / f"take-{take:03d}" / f"{moment // 1000:03d}" / f"{moment:06d}"
+
+
+def picture_file(folder: Path, camera: str, kind: str) -> Path:
+    """A picture of a moment's folder: `image`, `instance`, `semantic` or `depth`."""
+    return folder / f"{file_word(camera)}.{kind}.png"
+
+
+def file_word(name: str) -> str:
+    """A name as part of a file's name, different for different names."""
+    return quote(name, safe="")
 
 
 def render_moments(
@@ -183,6 +200,8 @@ def _claim(job: RenderJob, work: Path) -> None:
                 )
             for left in work.rglob(".*.partial*"):
                 left.unlink(missing_ok=True)
+        elif work.exists() and any(work.iterdir()):
+            raise DatasetError(f"{work}: holds something else; remove it")
         else:
             write_text(mark, json.dumps({"fingerprint": fingerprint}))
     except OSError as error:
@@ -222,7 +241,7 @@ class _Renderer:
         self._job, self._work = job, work
         self._scene = edited_scene(job.scene, job.edits)
         assert self._scene.recording is not None
-        sides = RecordedSides(self._scene.recording, job.subjects, job.adaptor)
+        sides = RecordedSides(self._scene.recording, job.subjects, job.adaptor, self._scene.camera_refinement)
         self._labeler = Labeler(job.subjects, job.lanes, job.adaptor, sides, job.backend)
         self._trust = Trust(self._scene, sides, job.backend)
         self.moments = job.moments
@@ -240,8 +259,10 @@ class _Renderer:
                 trust = self._trust.view(
                     lens, planned.world_from_cam, view.depth, view.alpha, view.semantic == SKY
                 )
-                records.append(ViewRecord.of(planned, view, self._trust, trust).to_json())
-                _write_pictures(view, folder, self._job.depth)
+                adaptor = self._job.adaptor
+                adapted = adaptor.usable(adaptor.source_time_us(planned.timestamp_us))
+                records.append(ViewRecord.of(planned, view, self._trust, trust, adapted).to_json())
+                _write_pictures(view, folder, self._job.id_pictures)
             write_text(folder / "moment.json", json.dumps(self._moment(views, records, folder)))
         except OSError as error:
             raise DatasetError(
@@ -252,7 +273,8 @@ class _Renderer:
     def _moment(
         self, views: Sequence[PlannedView], records: list[dict[str, Any]], folder: Path
     ) -> dict[str, Any]:
-        first = views[0]
+        # A sample without a sweep has the time of its latest picture.
+        first = views[0] if self._job.lidar is not None else max(views, key=lambda view: view.timestamp_us)
         assert self._scene.recording is not None
         lens = self._scene.recording.cameras[first.camera]
         world_from_ego = first.world_from_cam @ np.linalg.inv(lens.ego_from_cam)
@@ -304,11 +326,12 @@ class _Renderer:
         }
 
 
-def _write_pictures(view: LabeledView, folder: Path, with_depth: bool) -> None:
+def _write_pictures(view: LabeledView, folder: Path, all_of_them: bool) -> None:
     numbers = view.instance.astype(np.uint8 if view.instance.max(initial=0) < 256 else np.uint16)
-    pictures = {"image": view.image, "instance": numbers, "semantic": view.semantic}
-    if with_depth:
+    pictures = {"image": view.image, "instance": numbers}
+    if all_of_them:
+        pictures["semantic"] = view.semantic
         pictures["depth"] = np.rint(view.depth * DEPTH_UNITS).clip(0, 65535).astype(np.uint16)
     for name, pixels in pictures.items():
-        with written_aside(folder / f"{view.camera}.{name}.png") as aside:
+        with written_aside(picture_file(folder, view.camera, name)) as aside:
             Image.fromarray(pixels).save(aside, format="PNG", compress_level=_PNG_LEVEL)

@@ -1,5 +1,6 @@
 """Reading a labelled data set back and checking every label of it against its picture and its geometry."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -74,7 +75,12 @@ def contact_sheet(verdict: Verdict) -> UInt8[np.ndarray, "H W 3"] | None:
     chosen = [
         drawn[k] for k in np.unique(np.linspace(0, len(drawn) - 1, _SHEET_PICTURES).round().astype(int))
     ]
-    pictures = [one.draw(decode_rgb(one.image)) for one in chosen]
+    pictures = []
+    for one in chosen:
+        with contextlib.suppress(DatasetError):  # a damaged picture is among the findings
+            pictures.append(one.draw(decode_rgb(one.image)))
+    if not pictures:
+        return None
     height, width = max(p.shape[0] for p in pictures), max(p.shape[1] for p in pictures)
     columns = min(3, len(pictures))
     rows = -(-len(pictures) // columns)

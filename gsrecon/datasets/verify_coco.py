@@ -37,12 +37,15 @@ def check_coco(folder: Path, views: list[dict[str, Any]], findings: Findings) ->
                 continue
             if names.get(label["category_id"]) != thing["category"]:
                 findings.problem(f"{where}: its category is not {thing['category']!r}")
-            _check_mask(label, view, where, findings)
-            findings.error("modal boxes", _edges(label["bbox"]), thing["modal_box"], where)
-            box = projected(view, thing)
-            if box is not None:
-                findings.error("amodal boxes", _edges(label["amodal_bbox"]), box.inside, where)
-            boxes.append((_edges(label["bbox"]), thing["category"]))
+            try:
+                _check_mask(label, view, where, findings)
+                findings.error("modal boxes", _edges(label["bbox"]), thing["modal_box"], where)
+                box = projected(view, thing)
+                if box is not None:
+                    findings.error("amodal boxes", _edges(label["amodal_bbox"]), box.inside, where)
+                boxes.append((_edges(label["bbox"]), thing["category"]))
+            except (KeyError, ValueError, TypeError) as error:
+                findings.problem(f"{where}: the annotation is damaged ({error!r})")
         for id in expected:
             findings.problem(f"{name}, {id}: in the list of views, but not labelled")
         findings.drawn.append(Drawn(path, tuple(boxes)))

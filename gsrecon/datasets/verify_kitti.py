@@ -24,6 +24,7 @@ def check_kitti(folder: Path, views: list[dict[str, Any]], findings: Findings) -
     if len(stems) != len(views):
         findings.problem(f"train.txt: expected {len(views)} frames, got {len(stems)}")
         return
+    with_sweeps = any((root / "velodyne").glob("*.bin"))
     for stem, view in zip(stems, views, strict=True):
         path = root / "image_2" / f"{stem}.png"
         findings.picture(path, view["width"], view["height"])
@@ -33,7 +34,8 @@ def check_kitti(folder: Path, views: list[dict[str, Any]], findings: Findings) -
         except (OSError, ValueError, KeyError) as error:
             findings.problem(f"{stem}: its calibration or labels are missing or damaged ({error})")
             continue
-        _check_sweep(root / "velodyne" / f"{stem}.bin", findings)
+        if with_sweeps:
+            _check_sweep(root / "velodyne" / f"{stem}.bin", findings)
         things = list(objects_of(view).values())
         if len(lines) != len(things):
             findings.problem(f"{stem}.txt: expected {len(things)} labels, got {len(lines)}")
@@ -57,6 +59,13 @@ def check_kitti(folder: Path, views: list[dict[str, Any]], findings: Findings) -
                 findings.problem(f"{where}: its 3D box lies behind the camera")
                 continue
             findings.error("3D boxes", rectangle, shown.inside, where)
+            measured = KittiBox.of(
+                np.array(thing["size_lwh"]),
+                np.linalg.inv(np.array(view["world_from_cam"])) @ np.array(thing["world_from_actor"]),
+            )
+            expected = project_box(lens, np.eye(4), measured.size_lwh, measured.cam_from_actor)
+            if expected is not None:
+                findings.error("3D boxes against the scene", shown.inside, expected.inside, where)
             boxes.append((rectangle, word))
         findings.drawn.append(Drawn(path, tuple(boxes)))
 
@@ -89,9 +98,10 @@ def read_label(line: str) -> tuple[str, Float64[np.ndarray, " 4"], KittiBox] | N
 
 
 def _check_sweep(path: Path, findings: Findings) -> None:
-    if not path.exists():
-        return
     findings.counts["sweeps"] += 1
+    if not path.is_file():
+        findings.problem(f"{path.name}: the sweep is missing")
+        return
     raw = path.read_bytes()
     if len(raw) % 16 or not np.isfinite(np.frombuffer(raw[: len(raw) // 16 * 16], dtype="<f4")).all():
         findings.problem(f"{path.name}: the sweep is truncated or not finite")

@@ -31,6 +31,7 @@ def check_nuscenes(folder: Path, views: list[dict[str, Any]], findings: Findings
     if len(names) != len(takes):
         findings.problem(f"scene.json: expected {len(takes)} scenes, got {len(names)}")
         return
+    used: set[str] = set()
     for name, of_take in zip(names, takes, strict=True):
         try:
             log = read_nuscenes(folder, name)
@@ -40,10 +41,13 @@ def check_nuscenes(folder: Path, views: list[dict[str, Any]], findings: Findings
         except GsreconError as error:
             findings.problem(f"{name}: {error}")
             continue
-        _check_scene(log, name, of_take, findings)
+        _check_scene(log, name, of_take, used, findings)
+        used |= {track.id for track in log.tracks}
 
 
-def _check_scene(log: DrivingLog, name: str, views: list[dict[str, Any]], findings: Findings) -> None:
+def _check_scene(
+    log: DrivingLog, name: str, views: list[dict[str, Any]], used: set[str], findings: Findings
+) -> None:
     frames = {(frame.camera, frame.timestamp_us): frame for frame in log.frames}
     tracks = {track.id: track for track in log.tracks}
     annotated = {(track.id, time) for track in log.tracks for time in track.timestamps_us.tolist()}
@@ -51,7 +55,7 @@ def _check_scene(log: DrivingLog, name: str, views: list[dict[str, Any]], findin
         moment = list(group)
         things = {id: thing for view in moment for id, thing in objects_of(view).items()}
         time = moment[0]["moment_timestamp_us"]
-        tokens = {id: _instance(name, id) for id in things if id in moment[0]["moment_poses"]}
+        tokens = {id: _instance(name, id, used) for id in things if id in moment[0]["moment_poses"]}
         for id, key in tokens.items():
             if (key, time) not in annotated:
                 findings.problem(f"{name}, {id} at {time}: visible, but not annotated")
@@ -97,7 +101,7 @@ def _check_picture(
     findings.drawn.append(Drawn(frame.image, tuple(boxes)))
 
 
-def _instance(scene: str, id: str) -> str:
-    """The token of an instance: ids of a token's form are kept as they are."""
+def _instance(scene: str, id: str, used: set[str]) -> str:
+    """The token of an instance: an id of a token's form is kept, unless an earlier scene has it."""
     is_token = len(id) == 32 and all(letter in "0123456789abcdef" for letter in id)
-    return id if is_token else token(scene, "instance", id)
+    return id if is_token and id not in used else token(scene, "instance", id)

@@ -29,7 +29,12 @@ def check_openlane(folder: Path, views: list[dict[str, Any]], findings: Findings
         lens, drawn = lens_of(view), []
         for line in lines:
             where = f"{name}, line {line.get('track_id')}"
-            xyz, uv = np.array(line["xyz"], dtype=np.float64), np.array(line["uv"], dtype=np.float64)
+            try:
+                xyz = np.array(line["xyz"], dtype=np.float64).reshape(3, -1)
+                uv = np.array(line["uv"], dtype=np.float64).reshape(2, -1)
+            except (KeyError, ValueError, TypeError) as error:
+                findings.problem(f"{where}: the line is damaged ({error!r})")
+                continue
             if xyz.shape[1] != uv.shape[1] or len(line["visibility"]) != uv.shape[1]:
                 findings.problem(f"{where}: its points, pixels and visibilities differ in number")
                 continue

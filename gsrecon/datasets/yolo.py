@@ -35,7 +35,5 @@ def write_yolo(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
         (folder / "labels" / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
     # Strings in JSON's form are strings in YAML too.
     names = "".join(f"  {k}: {json.dumps(name)}\n" for k, name in enumerate(classes))
-    (folder / "data.yaml").write_text(
-        f"path: .\ntrain: images\nval: images\nnames:\n{names}", encoding="utf-8"
-    )
+    (folder / "data.yaml").write_text(f"train: images\nval: images\nnames:\n{names}", encoding="utf-8")
     return {}

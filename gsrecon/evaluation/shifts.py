@@ -228,11 +228,15 @@ def _compare(tally: _Tally, view: LabeledView, true: TrueView, kept: Callable[[O
         elif _large(modal):
             labelled = None if label is None else label.measured.modal_box
             tally.ious.append(0.0 if labelled is None else _iou(modal, labelled))
-        if amodal is not None and _large(amodal) and label is not None:
+        if amodal is not None and _large(amodal):
             fraction = float(thing.visible.sum() / thing.alone.sum())
-            measured = label.measured.visible_fraction
+            # What the scene shows nothing of counts as hidden.
+            measured = 0.0 if label is None else label.measured.visible_fraction
             tally.fractions.append(abs(measured - fraction))
             tally.levels.append(visibility_level(measured) == visibility_level(fraction))
+    absent = [label for id, label in found.items() if id not in {thing.id for thing in true.objects}]
+    tally.hidden += len(absent)
+    tally.hidden_labelled += sum(map(kept, absent))
 
 
 def _large(box: Float[np.ndarray, " 4"]) -> bool:

@@ -34,8 +34,16 @@ class Adaptor(Protocol):
         """`scene_from_thing` of a thing near the car; None where the map is not good enough."""
         ...
 
+    def usable(self, source_time_us: int) -> bool:
+        """Whether the map is good enough at a time; pictures of other times have no labels."""
+        ...
+
     def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
         """Points without a time, such as lanes, in the scene."""
+        ...
+
+    def fingerprint(self) -> bytes:
+        """Of everything the map depends on."""
         ...
 
 
@@ -74,9 +82,17 @@ class RefinedPoses:
             self._motions[source_time_us] = world_from_ego @ correction @ np.linalg.inv(world_from_ego)
         return self._motions[source_time_us] @ source_from_thing
 
+    def usable(self, source_time_us: int) -> bool:
+        """Always."""
+        return True
+
     def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
         """As they are."""
         return points_in_source
+
+    def fingerprint(self) -> bytes:
+        """Of the ego poses; the corrections are part of the scene."""
+        return self._times.tobytes() + np.ascontiguousarray(self._world_from_ego).tobytes()
 
 
 class AlignedPoses:
@@ -110,10 +126,20 @@ class AlignedPoses:
         self, source_time_us: int, source_from_thing: Float64[np.ndarray, "4 4"]
     ) -> Float64[np.ndarray, "4 4"] | None:
         """Moved by the alignment at its time; None where residuals exceed the tolerance."""
-        metres, degrees = self.alignment.residual_at(source_time_us)
-        if metres > self._tolerance_m or degrees > self._tolerance_deg:
+        if not self.usable(source_time_us):
             return None
         return self.alignment.pose_in_scene(source_time_us, source_from_thing)
+
+    def usable(self, source_time_us: int) -> bool:
+        """Where residuals keep within the tolerance."""
+        metres, degrees = self.alignment.residual_at(source_time_us)
+        return metres <= self._tolerance_m and degrees <= self._tolerance_deg
+
+    def fingerprint(self) -> bytes:
+        """Of the alignment, the times and the tolerances."""
+        tolerances = np.array([self._tolerance_m, self._tolerance_deg, self.scale])
+        arrays = (tolerances, self.alignment.twists, self.alignment.source_from_cam, self._scene_times)
+        return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
 
     def points(self, points_in_source: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "N 3"]:
         """Each point moved as the frame nearest to it is."""
@@ -137,8 +163,8 @@ def box_in_scene(adaptor: Adaptor, track: Track, timestamp_us: int) -> Float64[n
     when = adaptor.source_time_us(timestamp_us)
     pose = track.world_from_actor_at(when)
     if pose is None:
-        if track.moves:
-            return None
+        if track.moves or len(track.timestamps_us) < 2:
+            return None  # what was seen once may have moved
         when = int(np.clip(when, track.timestamps_us[0], track.timestamps_us[-1]))
         pose = track.world_from_actor_at(when)
         assert pose is not None

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 _SPECK_SHARE = 0.05
-"""Parts with less than this share of a mask's pixels are specks."""
+"""Parts with less than this share of the largest part's pixels are specks."""
 
 
 def without_specks(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
@@ -14,7 +14,7 @@ def without_specks(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     parts = components(mask)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    kept = sizes >= _SPECK_SHARE * sizes.sum()
+    kept = sizes >= _SPECK_SHARE * sizes.max()
     kept[0] = False
     return kept[parts]
 

@@ -1,5 +1,7 @@
 """Which frames of a scene are which frames of an annotated recording of the same drive."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
@@ -13,26 +15,48 @@ _FEWEST = 4
 
 
 def pair_frames(scene: DrivingLog, annotated: DrivingLog) -> list[tuple[CameraFrame, CameraFrame]]:
-    """Frames of both logs that are one picture, by time.
+    """Frames of both logs that are one picture, by time; those of one camera.
 
-    Pictures with one file name belong together. Where names say nothing, the cameras with equally many
-    pictures do, in their order.
+    Pictures with one file name belong together, and where several cameras have that name, those whose folders
+    are named alike. Where names say nothing, the camera of the same name does, else the only one with equally
+    many pictures, in its order.
 
     Raises:
-        DatasetError: Fewer than four pairs are found.
+        DatasetError: Fewer than four pairs are found, or several cameras fit alike.
     """
-    names = {_name(frame): frame for frame in annotated.frames if _name(frame)}
-    pairs = [(frame, names[_name(frame)]) for frame in scene.frames if _name(frame) in names]
+    named: dict[str, list[CameraFrame]] = {}
+    for frame in annotated.frames:
+        if _name(frame):
+            named.setdefault(_name(frame), []).append(frame)
+    camera = next(iter(scene.cameras))
+    own = [frame for frame in scene.frames if frame.camera == camera]
+    pairs = [
+        (frame, _likest(frame, named[_name(frame)], annotated)) for frame in own if _name(frame) in named
+    ]
     if len(pairs) < _FEWEST:
-        pairs = _in_order(scene, annotated)
+        pairs = _in_order(own, annotated)
     if len(pairs) < _FEWEST:
         raise DatasetError(
             f"{annotated.name}: only {len(pairs)} of its pictures are among those of {scene.name}, by file "
             "name or by number; name the recording whose pictures the scene was fitted to"
         )
-    camera = pairs[0][0].camera
-    leading = [pair for pair in pairs if pair[0].camera == camera]
-    return sorted(leading, key=lambda pair: pair[0].timestamp_us)
+    return sorted(pairs, key=lambda pair: pair[0].timestamp_us)
+
+
+def _likest(frame: CameraFrame, candidates: list[CameraFrame], annotated: DrivingLog) -> CameraFrame:
+    """The candidate whose folders share most names with the frame's."""
+    if len(candidates) == 1:
+        return candidates[0]
+    assert isinstance(frame.image, Path)
+    folders = set(frame.image.parts[:-1])
+    shared = [len(folders & set(Path(str(other.image)).parts[:-1])) for other in candidates]
+    if shared.count(max(shared)) > 1:
+        cameras = sorted({other.camera for other in candidates})
+        raise DatasetError(
+            f"{annotated.name}: {frame.image.name} is a picture of {', '.join(cameras)}; name a scene spec "
+            "(TOML) with `cameras` set to the one that the scene was fitted to"
+        )
+    return candidates[shared.index(max(shared))]
 
 
 def align(
@@ -51,7 +75,10 @@ def align(
     pairs = pair_frames(scene, annotated)
     scene_times = np.array([frame.timestamp_us for frame, _ in pairs], dtype=np.int64)
     source_times = np.array([frame.timestamp_us for _, frame in pairs], dtype=np.int64)
-    keep = np.concatenate([[True], (np.diff(scene_times) > 0) & (np.diff(source_times) > 0)])
+    keep = [0]
+    for row in range(1, len(pairs)):
+        if scene_times[row] > scene_times[keep[-1]] and source_times[row] > source_times[keep[-1]]:
+            keep.append(row)
     annotated_poses = np.stack([frame.world_from_cam for _, frame in pairs])[keep]
     scene_poses = np.stack([_refined(scene, frame, refinement) for frame, _ in pairs])[keep]
     try:
@@ -74,11 +101,13 @@ def _name(frame: CameraFrame) -> str:
     return "" if isinstance(frame.image, np.ndarray) else frame.image.name
 
 
-def _in_order(scene: DrivingLog, annotated: DrivingLog) -> list[tuple[CameraFrame, CameraFrame]]:
-    for camera in scene.cameras:
-        own = [frame for frame in scene.frames if frame.camera == camera]
-        for other in annotated.cameras:
-            theirs = [frame for frame in annotated.frames if frame.camera == other]
-            if len(own) == len(theirs):
-                return list(zip(own, theirs, strict=True))
-    return []
+def _in_order(own: list[CameraFrame], annotated: DrivingLog) -> list[tuple[CameraFrame, CameraFrame]]:
+    fitting = [
+        theirs
+        for camera in annotated.cameras
+        for theirs in ([frame for frame in annotated.frames if frame.camera == camera],)
+        if len(theirs) == len(own)
+    ]
+    alike = [theirs for theirs in fitting if theirs[0].camera == own[0].camera]
+    fitting = alike or fitting
+    return list(zip(own, fitting[0], strict=True)) if len(fitting) == 1 else []

@@ -1,13 +1,16 @@
 """From which directions each object was recorded, in its own frame."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
 from gsrecon.labels.adaptor import Adaptor, box_in_scene
 from gsrecon.labels.project import area, project_box
 from gsrecon.labels.subjects import Subject
+from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.recording import RecordedFrame, Recording
 
 _FARTHEST_M, _BEHIND_M = 250.0, 3.0
@@ -18,8 +21,14 @@ _ENOUGH = 0.1
 class RecordedSides:
     """Where the fitted cameras stood that had an object in their picture, in the object's frame."""
 
-    def __init__(self, recording: Recording, subjects: Sequence[Subject], adaptor: Adaptor) -> None:
-        frames = fitted(recording)
+    def __init__(
+        self,
+        recording: Recording,
+        subjects: Sequence[Subject],
+        adaptor: Adaptor,
+        refinement: CameraRefinement | None = None,
+    ) -> None:
+        frames = fitted(recording, refinement)
         self._from = {subject.id: _places(recording, frames, subject, adaptor) for subject in subjects}
 
     def nearest(
@@ -45,9 +54,17 @@ class RecordedSides:
         )
 
 
-def fitted(recording: Recording) -> list[RecordedFrame]:
-    """The pictures the scene was fitted to; all where it was fitted to none of those it remembers."""
-    return [frame for frame in recording.frames if not frame.held_out] or list(recording.frames)
+def fitted(recording: Recording, refinement: CameraRefinement | None = None) -> list[RecordedFrame]:
+    """The pictures the scene was fitted to, at their refined poses; all if it remembers none of those."""
+    frames = [frame for frame in recording.frames if not frame.held_out] or list(recording.frames)
+    if refinement is None:
+        return frames
+    refined = []
+    for frame in frames:
+        pose = torch.from_numpy(frame.world_from_cam)
+        pose = refinement.refine(pose, frame.camera, recording.time_s(frame.timestamp_us))
+        refined.append(replace(frame, world_from_cam=pose.detach().numpy()))
+    return refined
 
 
 def _places(

@@ -66,9 +66,13 @@ class ViewRecord:
     unmeasured: tuple[str, ...]
     lanes: tuple[LaneRecord, ...]
     trust: ViewTrust
+    adapted: bool = True
+    """Annotations could be carried into the scene at its time."""
 
     @staticmethod
-    def of(planned: PlannedView, view: LabeledView, trust: Trust, view_trust: ViewTrust) -> "ViewRecord":
+    def of(
+        planned: PlannedView, view: LabeledView, trust: Trust, view_trust: ViewTrust, adapted: bool = True
+    ) -> "ViewRecord":
         """From a view that was drawn."""
         objects = []
         for thing in view.objects:
@@ -111,6 +115,7 @@ class ViewRecord:
             unmeasured=view.unmeasured,
             lanes=lanes,
             trust=view_trust,
+            adapted=adapted,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -130,6 +135,7 @@ class ViewRecord:
             "timestamp_us": self.timestamp_us,
             "world_from_cam": self.world_from_cam.tolist(),
             "trust": asdict(self.trust),
+            "adapted": self.adapted,
             "objects": objects,
             "unmeasured": list(self.unmeasured),
             "lanes": [vars(lane) for lane in self.lanes],
@@ -172,6 +178,7 @@ class ViewRecord:
             unmeasured=tuple(stored["unmeasured"]),
             lanes=lanes,
             trust=ViewTrust(**stored["trust"]),
+            adapted=stored["adapted"],
         )
 
 

@@ -108,6 +108,8 @@ class Rig:
         """Every take passes all moments, each with an offset and a time of its own."""
         views = []
         moments = self._moments()
+        starts = [min(int(self._times[name][row]) for name, row in rows.items()) for rows in moments]
+        gaps = [*(after - before for before, after in pairwise(starts)), 0]
         for take in range(sampling.takes):
             for moment, rows in enumerate(moments):
                 rng = np.random.default_rng([sampling.seed, take, moment])
@@ -117,11 +119,11 @@ class Rig:
                     sampling.height_m,
                 ]
                 share = rng.uniform() if sampling.between_frames else 0.0
+                # One offset for all cameras: whole microseconds, less than to the next moment.
+                later = int(share * gaps[moment])
                 for name, row in rows.items():
                     times = self._times[name]
-                    following = int(times[row + 1]) if row + 1 < len(times) else int(times[row])
-                    # Whole microseconds, and never as late as the next recorded picture.
-                    time = int(times[row]) + int(share * (following - int(times[row])))
+                    time = int(times[row]) + later
                     pose = poses_at(times, self._poses[name], np.array([time]))[0]
                     moved = self._moved(name, pose, _offset(lateral, height, yaw))
                     views.append(PlannedView(take, moment, name, time, moved))
@@ -138,6 +140,10 @@ class Rig:
             SpecError: Times do not ascend: labels need moments that follow each other.
         """
         leader = self.cameras[0] if camera is None else camera
+        if leader not in self.recording.cameras:
+            raise SpecError(
+                f"camera '{leader}' is not in the scene; it has {', '.join(self.recording.cameras)}"
+            )
         mountings = {name: self.recording.cameras[name].ego_from_cam for name in self.cameras}
         times = [self.recording.start_us + round(1e6 * float(time)) for time in path.times_s]
         if any(after <= before for before, after in pairwise(times)):
@@ -154,19 +160,28 @@ class Rig:
         return views
 
     def _moments(self) -> list[dict[str, int]]:
-        """Rows of the cameras that belong together: each camera's nearest to the one with most pictures."""
+        """Rows of the cameras that belong together: each camera's nearest to the one with most pictures.
+
+        Pictures without a partner are moments of their own.
+        """
         leader = max(self.cameras, key=lambda name: len(self._times[name]))
         times = self._times[leader]
         step = float(np.median(np.diff(times))) if len(times) > 1 else np.inf
         moments: list[dict[str, int]] = [{leader: row} for row in range(len(times))]
+        alone: list[dict[str, int]] = []
         for name in self.cameras:
             if name == leader:
                 continue
             for row, time in enumerate(self._times[name].tolist()):
                 nearest = int(np.argmin(np.abs(times - time)))
-                if abs(int(times[nearest]) - time) <= step / 2:
-                    moments[nearest].setdefault(name, row)
-        return [{name: rows[name] for name in self.cameras if name in rows} for rows in moments]
+                if abs(int(times[nearest]) - time) <= step / 2 and name not in moments[nearest]:
+                    moments[nearest][name] = row
+                else:
+                    alone.append({name: row})
+        ordered = sorted(
+            [*moments, *alone], key=lambda rows: min(self._times[name][row] for name, row in rows.items())
+        )
+        return [{name: rows[name] for name in self.cameras if name in rows} for rows in ordered]
 
     def _moved(
         self, camera: str, world_from_cam: Float64[np.ndarray, "4 4"], offset: Float64[np.ndarray, "4 4"]

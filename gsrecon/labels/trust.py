@@ -21,7 +21,7 @@ from gsrecon.ops.rasterize import Backend, rasterize
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene, for_frame
 from gsrecon.scene.recording import RecordedCamera, RecordedFrame
-from gsrecon.scene.render import camera_at, frame_cameras
+from gsrecon.scene.render import camera_at
 
 _HALF_M, _HALF_DEG = 3.0, 45.0
 """Away from the nearest recorded pose at which a view is trusted by one half."""
@@ -88,7 +88,7 @@ class Trust:
         self._scene = scene
         self._backend: Backend = backend
         self._recording = scene.recording
-        self._fitted = fitted(self._recording)
+        self._fitted = fitted(self._recording, scene.camera_refinement)
         self._sides = sides
         self._poses = np.stack([frame.world_from_cam for frame in self._fitted])
         self._depths: OrderedDict[int, Float32[np.ndarray, "_ _"]] = OrderedDict()
@@ -179,7 +179,7 @@ class Trust:
             return self._depths[number]
         graph: SceneGraph = for_frame(self._scene, frame)
         time = torch.tensor([self._recording.time_s(frame.timestamp_us)])
-        cameras = camera_at(lens, torch.linalg.inv(frame_cameras(graph, self._recording, frame).viewmats[0]))
+        cameras = camera_at(lens, torch.from_numpy(frame.world_from_cam))
         with torch.no_grad():
             splats = graph.splats_at(time, 0, cameras)
             drawn = rasterize(splats, cameras, graph.settings, backend=self._backend)

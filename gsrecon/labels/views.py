@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int32, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 
 from gsrecon.data.log import Lane
 from gsrecon.data.pictures import to_uint8
+from gsrecon.data.projection import unproject
 from gsrecon.labels.adaptor import Adaptor
 from gsrecon.labels.lanes import LaneInView, lanes_in_view
 from gsrecon.labels.project import ProjectedBox, box_outline, project_box
@@ -125,7 +126,8 @@ class Labeler:
                 objects.append(ObjectInView(thing.subject, thing.world_from_actor, box, found[thing.row]))
             else:
                 unmeasured.append(thing.subject.id)
-        instance, semantic = self._pictures(ids, objects, graph.sky is not None)
+        sky = _sky(lens, world_from_cam, ids) if graph.sky is not None else np.zeros(ids.shape, dtype=bool)
+        instance, semantic = self._pictures(sky, objects)
         return LabeledView(
             camera=lens.name,
             timestamp_us=timestamp_us,
@@ -162,18 +164,28 @@ class Labeler:
         return priors
 
     def _pictures(
-        self, ids: Int32[np.ndarray, "H W"], objects: Sequence[ObjectInView], with_sky: bool
+        self, sky: Bool[np.ndarray, "H W"], objects: Sequence[ObjectInView]
     ) -> tuple[Int32[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
-        instance = np.zeros(ids.shape, dtype=np.int32)
-        semantic = np.zeros(ids.shape, dtype=np.uint8)
-        if with_sky:
-            semantic[ids < 0] = SKY
+        instance = np.zeros(sky.shape, dtype=np.int32)
+        semantic = np.where(sky, np.uint8(SKY), np.uint8(BACKGROUND))
         for thing in objects:
             left, top, right, bottom = thing.measured.window
             mask = thing.measured.visible
             instance[top:bottom, left:right][mask] = thing.subject.number
             semantic[top:bottom, left:right][mask] = FIRST_CLASS + self.classes.index(thing.subject.category)
         return instance, semantic
+
+
+def _sky(
+    lens: RecordedCamera, world_from_cam: Float64[np.ndarray, "4 4"], ids: Int32[np.ndarray, "H W"]
+) -> Bool[np.ndarray, "H W"]:
+    """Pixels that show no Gaussian and look up; those that look down are holes."""
+    sky = ids < 0
+    y, x = np.nonzero(sky)
+    if len(y):
+        rays = unproject(np.stack([x + 0.5, y + 0.5], axis=1), lens.K, lens.model, lens.distortion)
+        sky[y, x] = rays @ world_from_cam[2, :3] > 0
+    return sky
 
 
 def _in_picture(lens: RecordedCamera, world_from_cam: Float64[np.ndarray, "4 4"], thing: Placed) -> bool:

@@ -153,7 +153,9 @@ def _chosen(node: RigidActors, numbers: Sequence[int], ids: Sequence[str] | None
     rows = [(node.object_of_row == number).nonzero()[:, 0] for number in numbers]
     kept = torch.cat([*rows, torch.zeros(0, dtype=torch.int64)])
     if node.deformation is not None:
-        raise SpecError("edit list: objects that deform cannot be removed or doubled yet; move them")
+        raise SpecError(
+            "edit list: where some objects deform in their boxes, none can be removed or doubled yet"
+        )
     labels = [torch.full((len(of),), k, dtype=torch.int32) for k, of in enumerate(rows)]
     chosen = torch.tensor(list(numbers), dtype=torch.int64)
     return RigidActors(

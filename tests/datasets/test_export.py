@@ -262,8 +262,10 @@ def test_nuscenes_points_name_their_object(scene, tmp_path):
         assert numbers.name == f"{points.name}.npy"
         ids = np.load(numbers)
         assert len(ids) == points.stat().st_size // 20
-        seen |= {names[str(number)] for number in np.unique(ids[ids > 0])}
-    assert {"near", "far", "walker"} <= seen
+        seen |= {names["scene-0001"][str(number)] for number in np.unique(ids[ids > 0])}
+    instances = json.loads((tmp_path / "data" / "v1.0-mini" / "instance.json").read_text())
+    assert seen <= {row["token"] for row in instances}
+    assert len(seen) == 3
 
 
 def test_nuscenes_levels_are_measured_and_the_devkits_detection_evaluation_runs(scene, tmp_path):
@@ -281,11 +283,8 @@ def perfect_map(root: Path, work: Path) -> float:
     nuscenes = pytest.importorskip("nuscenes")
     from nuscenes.eval.common.config import config_factory
     from nuscenes.eval.detection.evaluate import NuScenesEval
-    from nuscenes.utils import splits
 
     tables = nuscenes.NuScenes("v1.0-mini", str(root), verbose=False)
-    # The devkit knows the split by the names of its own scenes.
-    splits.mini_val[:] = [row["name"] for row in tables.scene]
     words = {"vehicle.car": "car", "human.pedestrian.adult": "pedestrian"}
     results = {sample["token"]: [] for sample in tables.sample}
     for label in tables.sample_annotation:
@@ -309,7 +308,7 @@ def perfect_map(root: Path, work: Path) -> float:
         tables,
         config_factory("detection_cvpr_2019"),
         str(work / "results.json"),
-        "mini_val",
+        "rendered",
         str(work),
         verbose=False,
     )
@@ -351,8 +350,8 @@ def test_edits_are_applied_named_in_the_card_and_followed_by_the_labels(scene, t
 
 
 def test_instance_semantic_and_depth_pictures_are_written_where_asked_for(scene, tmp_path):
-    job = replace(job_of(scene), depth=True)
-    export(scene, "coco", tmp_path / "data", job, id_pictures=True)
+    job = replace(job_of(scene), id_pictures=True)
+    export(scene, "coco", tmp_path / "data", job)
     folder = tmp_path / "data" / "gsrecon"
     ids = json.loads((folder / "ids.json").read_text())
     assert ids["instance"]["1"] == "near"
@@ -374,3 +373,26 @@ def test_points_of_the_rendered_sweep_are_counted_for_each_object(scene, tmp_pat
     points = {thing["id"]: thing["lidar_points"] for thing in first["objects"]}
     assert points["near"] > 20
     assert points["hidden"] < points["near"]
+
+
+@pytest.mark.parametrize("format", ["nuscenes", "kitti"])
+def test_without_lidar_boxes_are_annotated_all_the_same(scene, tmp_path, format):
+    card = export(scene, format, tmp_path / "data", job_of(scene, None))
+    assert card["labels"] > 12
+    verdict = verify(tmp_path / "data")
+    assert verdict.agrees
+    assert verdict.findings.counts["3D boxes"] > 12
+
+
+def test_an_export_that_is_complete_is_recognised(scene, tmp_path):
+    card = export(scene, "yolo", tmp_path / "data")
+    assert export(scene, "yolo", tmp_path / "data") == card
+    with pytest.raises(DatasetError, match="not empty"):
+        export(scene, "yolo", tmp_path / "data", job_of(scene, takes=1))
+
+
+def test_work_that_nobody_signed_is_not_gone_on_with(scene, tmp_path):
+    work_folder(tmp_path / "data").mkdir()
+    (work_folder(tmp_path / "data") / "take-000").mkdir()
+    with pytest.raises(DatasetError, match="holds something else"):
+        export(scene, "coco", tmp_path / "data")

@@ -10,9 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
 from gsrecon.data.folder import write_folder
 from gsrecon.scene.bundle import save_scene
@@ -77,8 +75,6 @@ def test_killed_ten_times_it_ends_as_if_it_had_not_been(run: Path, tmp_path: Pat
     assert leftovers == []
     card = json.loads((tmp_path / "killed" / "gsrecon" / "card.json").read_text())
     assert card["pictures"] == TAKES * 2 * FRAMES
-    assert np.isfinite(card["labels"])
-    assert torch.get_num_threads() >= 1
 
 
 def finished(out: Path) -> int:

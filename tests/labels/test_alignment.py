@@ -119,22 +119,37 @@ def test_the_correction_of_an_ego_pose_moves_the_boxes_of_its_time():
     np.testing.assert_array_equal(adaptor.points(line), line)
 
 
-def test_frames_are_paired_by_file_name_else_in_order(tmp_path):
+def with_files(log, folder: Path):
+    """The log with pictures in files that need not be there; both cameras count theirs alike."""
+    return replace(
+        log, frames=tuple(replace(f, image=folder / f.camera / f"{f.index:03d}.png") for f in log.frames)
+    )
+
+
+def test_frames_are_paired_by_file_name_and_folder(tmp_path):
+    annotated = with_files(street_log(), tmp_path)
+    alone = annotated.select(cameras=["front_left"])
+    renamed = replace(
+        alone,
+        cameras={"camera": replace(alone.cameras["front_left"], name="camera")},
+        frames=tuple(replace(f, camera="camera", timestamp_us=f.timestamp_us + 5) for f in alone.frames[1:]),
+    )
+    pairs = pair_frames(renamed, annotated)
+    assert [(a.index, b.camera, b.index) for a, b in pairs] == [(k, "front_left", k) for k in range(1, 6)]
+    elsewhere = replace(
+        renamed,
+        frames=tuple(replace(f, image=Path("pictures") / f"{f.index:03d}.png") for f in renamed.frames),
+    )
+    with pytest.raises(DatasetError, match=r"is a picture of front, front_left; name a scene spec"):
+        pair_frames(elsewhere, annotated)
+
+
+def test_frames_without_names_are_paired_in_order(tmp_path):
     log = street_log()
-    numbered = replace(
-        log,
-        frames=tuple(replace(f, image=tmp_path / f"{f.camera}-{f.index:03d}.png") for f in log.frames),
-    )
-    late = replace(
-        numbered, frames=tuple(replace(f, timestamp_us=f.timestamp_us + 5) for f in numbered.frames[4:])
-    )
-    pairs = pair_frames(late, numbered)
-    assert [(a.camera, a.index) for a, _ in pairs] == [(b.camera, b.index) for _, b in pairs]
-    in_order = pair_frames(log, log)
-    assert len(in_order) == 6
-    alignment, times, _ = align(log, log)
+    assert [(a.camera, b.camera) for a, b in pair_frames(log, log)] == [("front", "front")] * 6
+    alignment, times, poses = align(log, log)
     assert alignment.similarity.scale == pytest.approx(1.0)
-    assert len(times) == 6
+    assert len(times) == len(poses) == 6
     with pytest.raises(DatasetError, match="only 0 of its pictures"):
         pair_frames(log, log.select(cameras=["front"], stop=3))
 
