@@ -396,3 +396,32 @@ def test_work_that_nobody_signed_is_not_gone_on_with(scene, tmp_path):
     (work_folder(tmp_path / "data") / "take-000").mkdir()
     with pytest.raises(DatasetError, match="holds something else"):
         export(scene, "coco", tmp_path / "data")
+
+
+def test_ids_of_a_tokens_form_survive_two_takes(scene, tmp_path):
+    log = scene[0]
+    renamed = replace(log, tracks=tuple(replace(t, id=f"{k:032x}") for k, t in enumerate(log.tracks)))
+    save_scene(street_scene(renamed), tmp_path / "scene")
+    job = replace(job_of(scene, takes=2), scene=tmp_path / "scene", subjects=subjects(renamed.tracks))
+    export(scene, "nuscenes", tmp_path / "data", job)
+    verdict = verify(tmp_path / "data")
+    assert verdict.findings.problems == []
+    assert verdict.findings.counts["3D boxes"] > 24
+
+
+def test_camera_names_with_slashes_become_file_names(scene, tmp_path):
+    log, graph, _ = scene
+    cameras = {name.replace("_", "/"): lens for name, lens in graph.recording.cameras.items()}
+    recording = replace(
+        graph.recording,
+        cameras={name: replace(lens, name=name) for name, lens in cameras.items()},
+        frames=tuple(replace(f, camera=f.camera.replace("_", "/")) for f in graph.recording.frames),
+    )
+    odd = street_scene(log)
+    odd.recording = recording
+    save_scene(odd, tmp_path / "scene")
+    views = tuple(replace(view, camera=view.camera.replace("_", "/")) for view in job_of(scene).views)
+    job = replace(job_of(scene), scene=tmp_path / "scene", views=views)
+    export_dataset(job, recording, PROVENANCE, "yolo", tmp_path / "data")
+    assert (tmp_path / "data" / "labels" / "000_000000_front%2Fleft.txt").is_file()
+    assert verify(tmp_path / "data").agrees

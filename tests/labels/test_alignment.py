@@ -172,3 +172,16 @@ def test_labels_stay_within_centimetres_on_a_real_drive(shared_data: Path):
     for metres, degrees, umeyama_m, umeyama_deg in json.loads(result.stdout).values():
         assert metres <= 0.05 < umeyama_m
         assert degrees <= 0.1 < umeyama_deg
+
+
+def test_an_object_that_was_annotated_once_is_there_at_that_time_only():
+    log = street_log()
+    track = log.tracks[0]
+    once = replace(
+        track, timestamps_us=track.timestamps_us[2:3], world_from_actor=track.world_from_actor[2:3]
+    )
+    adaptor = RefinedPoses(log, None)
+    assert box_in_scene(adaptor, once, int(once.timestamps_us[0])) is not None
+    assert box_in_scene(adaptor, once, int(once.timestamps_us[0]) + 200_000) is None
+    # A parked one stays beyond its annotations.
+    assert box_in_scene(adaptor, track, int(track.timestamps_us[-1]) + 10_000_000) is not None

@@ -169,3 +169,24 @@ def test_an_objects_trust_is_that_of_the_side_it_is_seen_from():
     nearer = recorded.copy()
     nearer[0, 3] = 9.0
     assert sides.nearest("near", box, nearer)[1] < 0.5
+
+
+def test_an_object_behind_a_fence_keeps_all_its_parts():
+    mask = np.zeros((10, 100), dtype=bool)
+    mask[:, ::4] = True
+    assert without_specks(mask).sum() == mask.sum()
+
+
+def test_holes_below_the_horizon_are_no_sky_and_lower_the_trust():
+    log = street_log()
+    scene = street_scene(log)
+    background = scene["background"].gaussians
+    background.logit_opacities[background.means[:, 2] < 0.01] = -20.0  # the ground is gone
+    labeler = street_labeler(log, scene)
+    lens, pose = scene.recording.cameras["front"], log.frames[0].world_from_cam
+    view = labeler.view(scene, lens, pose, START_US)
+    assert (view.semantic[-30:] == 1).sum() == 0
+    assert (view.semantic[:10] == 1).all()
+    judged = Trust(scene, labeler.sides).view(lens, pose, view.depth, view.alpha, view.semantic == 1)
+    assert judged.unobserved > 0.3
+    assert judged.score < 0.5

@@ -108,3 +108,11 @@ def test_unknown_objects_and_taken_names_are_refused():
         apply_edits(graph, (Edit("duplicate", "near", name="far"),))
     with pytest.raises(SpecError, match="none: train with dynamics"):
         apply_edits(street_scene(street_log(()), modelled=False), (Edit("remove", "near"),))
+
+
+def test_two_annotated_objects_with_one_id_are_refused():
+    track = street_log().tracks[0]
+    with pytest.raises(SpecError, match="two annotated objects have the id 'near'"):
+        edited_tracks((track, track), ())
+    with pytest.raises(SpecError, match="'far' is taken"):
+        edited_tracks(street_log().tracks, (Edit("duplicate", "near", name="far"),))
