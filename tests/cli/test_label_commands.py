@@ -118,3 +118,12 @@ def test_mistakes_are_one_sentence_and_write_nothing(street_run, capsys, words, 
 def test_verify_of_something_else_is_one_sentence(tmp_path, capsys):
     assert command(["verify", str(tmp_path)]) == 1
     assert "name a folder that `gsrecon export-dataset` wrote" in capsys.readouterr().err
+
+
+def test_a_path_that_leaves_what_was_reconstructed_is_told(street_run, capsys):
+    assert export(street_run, "--format=coco", "--path=shift", "--shift-left=20") == 0
+    assert "pictures show much that was hardly recorded" in capsys.readouterr().out
+    words = ("--format=yolo", "--path=shift", "--shift-left=20", "--view-trust=0.3")
+    assert export(street_run, *words) == 0
+    card = json.loads((street_run / "exports" / "yolo-shift" / "gsrecon" / "card.json").read_text())
+    assert card["left out"]["pictures not trusted"] > 0

@@ -425,3 +425,24 @@ def test_camera_names_with_slashes_become_file_names(scene, tmp_path):
     export_dataset(job, recording, PROVENANCE, "yolo", tmp_path / "data")
     assert (tmp_path / "data" / "labels" / "000_000000_front%2Fleft.txt").is_file()
     assert verify(tmp_path / "data").agrees
+
+
+def test_a_box_without_size_is_refused_before_anything_is_rendered(scene, tmp_path):
+    tracks = scene[0].tracks
+    flat = replace(tracks[0], size_lwh=np.array([4.0, 1.8, 0.0]))
+    job = replace(job_of(scene), subjects=subjects((flat, *tracks[1:])))
+    with pytest.raises(DatasetError, match="the box of 'near' has no size"):
+        export(scene, "coco", tmp_path / "data", job)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_class_that_a_format_does_not_know_is_kept_by_name_or_as_misc(scene, tmp_path):
+    tracks = tuple(replace(track, category="hovercraft") for track in scene[0].tracks)
+    job = replace(job_of(scene), subjects=subjects(tracks))
+    for format in ("coco", "nuscenes", "kitti"):
+        export(scene, format, tmp_path / format, job)
+        assert verify(tmp_path / format).agrees
+    content = json.loads((tmp_path / "coco" / "annotations.json").read_text())
+    assert [row["name"] for row in content["categories"]] == ["hovercraft"]
+    lines = (tmp_path / "kitti" / "training" / "label_2" / "000000.txt").read_text().splitlines()
+    assert {line.split()[0] for line in lines} == {"Misc"}
