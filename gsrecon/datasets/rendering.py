@@ -43,8 +43,9 @@ from gsrecon.scene.edited import edited_scene
 from gsrecon.scene.edits import Edit
 from gsrecon.scene.groups_scene import for_pose
 
-_SHARD = 8
-"""Moments that a process takes at a time: neighbours, so that it stays in one group of a long scene."""
+_SHARDS_EACH, _SMALLEST_SHARD, _LARGEST_SHARD = 8, 4, 32
+"""How many shards a process takes, and how many moments these have: neighbours, which share the fitted
+pictures they are judged by and the group of a long scene."""
 _PNG_LEVEL = 1
 DEPTH_UNITS = 256
 """Of depth pictures in a metre, as KITTI has them; 0 is no depth."""
@@ -145,7 +146,8 @@ def render_moments(
     done = set(range(len(moments))) - set(pending)
     if done:
         told(sum(len(moments[number]) for number in done))
-    shards = [pending[start : start + _SHARD] for start in range(0, len(pending), _SHARD)]
+    size = int(np.clip(len(pending) // (_SHARDS_EACH * max(1, workers)), _SMALLEST_SHARD, _LARGEST_SHARD))
+    shards = [pending[start : start + size] for start in range(0, len(pending), size)]
     if workers <= 1 or len(shards) <= 1:
         renderer = _Renderer(job, work)
         for number in pending:
