@@ -56,10 +56,11 @@ def _evenly(recording: Recording, views: int) -> list[RecordedFrame]:
     by_camera = [[frame for frame in recording.frames if frame.camera == name] for name in recording.cameras]
     by_camera = [frames for frames in by_camera if frames]
     count = min(views, len(recording.frames))
-    places = [(k, by_camera[k % len(by_camera)]) for k in range(count)]
-    chosen = {
-        id(of[int((k + 0.5) * len(of) / count)]): of[int((k + 0.5) * len(of) / count)] for k, of in places
-    }
+    chosen: dict[tuple[str, int], RecordedFrame] = {}
+    for k in range(count):
+        of_camera = by_camera[k % len(by_camera)]
+        frame = of_camera[int((k + 0.5) * len(of_camera) / count)]
+        chosen[frame.camera, frame.index] = frame
     return list(chosen.values())
 
 
@@ -68,7 +69,6 @@ def _truth(run: Run, log: DrivingLog) -> Truth | None:
     if log.source != "toy":
         return None
     drive: ToyDrive = make_toy(ToyConfig(**run.spec().toy))
-    scaled = log.cameras
 
     def seen(camera, world_from_cam, timestamp_us) -> TrueView:
         true = drive.truth_at(camera, world_from_cam, timestamp_us)
@@ -81,7 +81,7 @@ def _truth(run: Run, log: DrivingLog) -> Truth | None:
 
     same = all(
         (camera.width, camera.height) == (drive.cameras[name].width, drive.cameras[name].height)
-        for name, camera in scaled.items()
+        for name, camera in log.cameras.items()
     )
     return seen if same else None
 

@@ -12,10 +12,11 @@ import gsrecon
 from gsrecon.datasets.coco import require_masks, write_coco
 from gsrecon.datasets.kitti import write_kitti
 from gsrecon.datasets.labeled import LabeledDrive, LabelRules, class_names
+from gsrecon.datasets.new_folder import new_folder, require_new
 from gsrecon.datasets.nuscenes import channel_name
 from gsrecon.datasets.nuscenes_labeled import write_labeled_nuscenes
 from gsrecon.datasets.openlane import write_openlane
-from gsrecon.datasets.rendered_files import new_folder, picture_name, place_file, require_new
+from gsrecon.datasets.rendered_files import picture_name, place_file
 from gsrecon.datasets.rendering import DEPTH_UNITS, RenderJob, picture_file, render_moments, scene_checksum
 from gsrecon.datasets.yolo import write_yolo
 from gsrecon.errors import DatasetError

@@ -4,9 +4,7 @@ Source: nuscenes-devkit, docs/schema_nuscenes.md.
 """
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +12,12 @@ from typing import Any, Literal
 
 from gsrecon.data.log import DrivingLog
 from gsrecon.data.nuscenes_tables import TABLES
+from gsrecon.datasets.new_folder import new_folder
 from gsrecon.datasets.nuscenes_boxes import BoxRules
 from gsrecon.datasets.nuscenes_files import write_blank_map
 from gsrecon.datasets.nuscenes_lanes import write_lanes
 from gsrecon.datasets.nuscenes_scene import SceneWriter, slug
 from gsrecon.datasets.nuscenes_vocabulary import fixed_tables, token
-from gsrecon.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -71,24 +69,12 @@ def write_nuscenes(
     settings = settings or NuscenesSettings()
     logs = [log] if isinstance(log, DrivingLog) else list(log)
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"{folder}: exists already and is not empty; remove it or choose another folder")
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        aside.mkdir(parents=True)
+    with new_folder(folder) as aside:
         tables = _write_scenes(logs, aside, settings)
         (aside / version).mkdir()
         for name in TABLES:
             text = json.dumps(tables[name], allow_nan=False, indent=0)
             (aside / version / f"{name}.json").write_text(text, encoding="utf-8")
-        os.replace(aside, folder)
-    except OSError as error:
-        raise DatasetError(
-            f"{folder}: the nuScenes folder cannot be written ({error.strerror or error}); free space or "
-            "choose another place"
-        ) from error
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 

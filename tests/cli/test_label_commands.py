@@ -6,21 +6,12 @@ from pathlib import Path
 import pytest
 
 from gsrecon.cli.main import run as command
-from gsrecon.data.folder import write_folder
-from gsrecon.scene.bundle import save_scene
-from tests.labels.street import street_log, street_scene
+from tests.labels.street import street_run
 
 
-@pytest.fixture
-def street_run(tmp_path: Path) -> Path:
-    log = street_log()
-    write_folder(log, tmp_path / "drive")
-    folder = tmp_path / "run"
-    save_scene(street_scene(log), folder / "checkpoints" / "step-1" / "scene")
-    (folder / "checkpoints" / "latest").symlink_to("step-1")
-    (folder / "scene.toml").write_text(f'name = "street"\ndrive = "folder:{tmp_path / "drive"}"\n')
-    (folder / "config.json").write_text(json.dumps({"steps": 1}))
-    return folder
+@pytest.fixture(name="street_run")
+def _street_run(tmp_path: Path) -> Path:
+    return street_run(tmp_path)
 
 
 def export(run: Path, *words: str) -> int:

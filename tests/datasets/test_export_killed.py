@@ -12,23 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gsrecon.data.folder import write_folder
-from gsrecon.scene.bundle import save_scene
-from tests.labels.street import FRAMES, street_log, street_scene
+from tests.labels.street import FRAMES, street_run
 
 pytestmark = pytest.mark.slow
 TAKES = 42  # of 12 pictures: 504 views
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    log = street_log()
-    write_folder(log, tmp_path / "drive")
-    folder = tmp_path / "run"
-    save_scene(street_scene(log), folder / "checkpoints" / "step-1" / "scene")
-    (folder / "checkpoints" / "latest").symlink_to("step-1")
-    (folder / "scene.toml").write_text(f'name = "street"\ndrive = "folder:{tmp_path / "drive"}"\n')
-    return folder
 
 
 def command(run: Path, out: Path) -> list[str]:
@@ -45,7 +32,8 @@ def sums(folder: Path) -> dict[str, str]:
     }
 
 
-def test_killed_ten_times_it_ends_as_if_it_had_not_been(run: Path, tmp_path: Path) -> None:
+def test_killed_ten_times_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    run = street_run(tmp_path)
     subprocess.run(command(run, tmp_path / "whole"), check=True, capture_output=True)
     expected = sums(tmp_path / "whole")
     assert sum(name.endswith(".png") and "samples" in name for name in expected) == TAKES * 2 * FRAMES

@@ -338,7 +338,7 @@ def test_a_folder_that_holds_something_is_refused_and_a_full_disk_leaves_nothing
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Image.Image, "save", full)
-    with pytest.raises(DatasetError, match=r"full: the nuScenes folder cannot be written \(No space left"):
+    with pytest.raises(DatasetError, match=r"full: the data set cannot be written \(No space left"):
         write_nuscenes(part, tmp_path / "full")
     assert {path.name for path in tmp_path.iterdir()} == {"taken", "empty"}
 

@@ -1,10 +1,13 @@
 """A street of Gaussians made by hand, with boxes on it whose pictures are known in closed form."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from gsrecon.data.folder import write_folder
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, Lane, Track
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.labels.adaptor import RefinedPoses
@@ -13,6 +16,7 @@ from gsrecon.labels.subjects import subjects
 from gsrecon.labels.views import Labeler
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.actors import RigidActors
+from gsrecon.scene.bundle import save_scene
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.objects import ObjectTable
 from gsrecon.scene.recording import RecordedCamera, RecordedFrame, Recording
@@ -162,6 +166,18 @@ def street_scene(log: DrivingLog, modelled: bool = True) -> SceneGraph:
         ),
     )
     return SceneGraph(nodes, table, recording, RasterizeSettings(mode="antialiased", eps2d=0.1))
+
+
+def street_run(folder: Path) -> Path:
+    """A run folder as training leaves it, beside the drive it is of."""
+    log = street_log()
+    write_folder(log, folder / "drive")
+    run = folder / "run"
+    save_scene(street_scene(log), run / "checkpoints" / "step-1" / "scene")
+    (run / "checkpoints" / "latest").symlink_to("step-1")
+    (run / "scene.toml").write_text(f'name = "street"\ndrive = "folder:{folder / "drive"}"\n')
+    (run / "config.json").write_text(json.dumps({"steps": 1}))
+    return run
 
 
 def street_labeler(log: DrivingLog, graph: SceneGraph) -> Labeler:

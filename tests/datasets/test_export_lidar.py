@@ -1,0 +1,123 @@
+"""Sweeps, boxes at samples and what the devkit makes of them, in exports of a hand-made street."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsrecon.datasets.verify import verify
+from gsrecon.datasets.verify_kitti import read_calibration, read_label
+from gsrecon.labels.lidar import LidarSpec
+from gsrecon.labels.subjects import subjects
+from gsrecon.scene.bundle import save_scene
+from tests.datasets.exports import export, job_of
+from tests.labels.street import street_scene
+
+
+def test_kitti_points_fall_on_the_objects_they_hit(scene, tmp_path):
+    export(scene, "kitti", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    root = tmp_path / "data" / "training"
+    points = np.fromfile(root / "velodyne" / "000000.bin", dtype="<f4").reshape(-1, 4)[:, :3]
+    matrices = read_calibration(root / "calib" / "000000.txt")
+    in_cam = points @ matrices["Tr_velo_to_cam"][:, :3].T + matrices["Tr_velo_to_cam"][:, 3]
+    inside = 0
+    for line in (root / "label_2" / "000000.txt").read_text().splitlines():
+        _, _, box = read_label(line)
+        away = (in_cam - box.cam_from_actor[:3, 3]) @ box.cam_from_actor[:3, :3]
+        inside += int((np.abs(away) <= 0.5 * box.size_lwh + 0.05).all(axis=1).sum())
+    assert inside > 20
+
+
+def test_nuscenes_points_name_their_object(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    names = json.loads((tmp_path / "data" / "lidar_objects.json").read_text())
+    files = sorted((tmp_path / "data" / "lidar_objects").iterdir())
+    sweeps = sorted((tmp_path / "data" / "samples" / "LIDAR_TOP").iterdir())
+    assert len(files) == len(sweeps) == 6
+    seen = set()
+    for numbers, points in zip(files, sweeps, strict=True):
+        assert numbers.name == f"{points.name}.npy"
+        ids = np.load(numbers)
+        assert len(ids) == points.stat().st_size // 20
+        seen |= {names["scene-0001"][str(number)] for number in np.unique(ids[ids > 0])}
+    instances = json.loads((tmp_path / "data" / "v1.0-mini" / "instance.json").read_text())
+    assert seen <= {row["token"] for row in instances}
+    assert len(seen) == 3
+
+
+def test_nuscenes_levels_are_measured_and_the_devkits_detection_evaluation_runs(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    table = json.loads((tmp_path / "data" / "v1.0-mini" / "sample_annotation.json").read_text())
+    assert {row["visibility_token"] for row in table} <= {"1", "2", "3", "4"}
+    instances = json.loads((tmp_path / "data" / "v1.0-mini" / "instance.json").read_text())
+    assert len(instances) == 3  # the hidden object is not annotated
+    assert any(row["num_lidar_pts"] > 10 for row in table)
+    assert perfect_map(tmp_path / "data", tmp_path / "eval") == pytest.approx(1.0, abs=1e-6)
+
+
+def perfect_map(root: Path, work: Path) -> float:
+    """Mean average precision, over classes that are there, of detections that are the annotations."""
+    nuscenes = pytest.importorskip("nuscenes", reason="the extra nuscenes is not installed")
+    from nuscenes.eval.common.config import config_factory
+    from nuscenes.eval.detection.evaluate import NuScenesEval
+
+    tables = nuscenes.NuScenes("v1.0-mini", str(root), verbose=False)
+    words = {"vehicle.car": "car", "human.pedestrian.adult": "pedestrian"}
+    results = {sample["token"]: [] for sample in tables.sample}
+    for label in tables.sample_annotation:
+        word = words[label["category_name"]]
+        results[label["sample_token"]].append(
+            {
+                "sample_token": label["sample_token"],
+                "translation": label["translation"],
+                "size": label["size"],
+                "rotation": label["rotation"],
+                "velocity": [0.0, 0.0],
+                "detection_name": word,
+                "detection_score": 0.9,
+                "attribute_name": "vehicle.parked" if word == "car" else "pedestrian.moving",
+            }
+        )
+    meta = dict.fromkeys(("use_camera", "use_lidar", "use_radar", "use_map", "use_external"), False)
+    work.mkdir()
+    (work / "results.json").write_text(json.dumps({"meta": meta, "results": results}))
+    judge = NuScenesEval(
+        tables,
+        config_factory("detection_cvpr_2019"),
+        str(work / "results.json"),
+        "rendered",
+        str(work),
+        verbose=False,
+    )
+    metrics, _ = judge.evaluate()
+    return float(np.mean([metrics.mean_dist_aps[word] for word in words.values()]))
+
+
+@pytest.mark.parametrize("format", ["nuscenes", "kitti"])
+def test_without_lidar_boxes_are_annotated_all_the_same(scene, tmp_path, format):
+    card = export(scene, format, tmp_path / "data", job_of(scene, None))
+    assert card["labels"] > 12
+    verdict = verify(tmp_path / "data")
+    assert verdict.agrees
+    assert verdict.findings.counts["3D boxes"] > 12
+
+
+def test_points_of_the_rendered_sweep_are_counted_for_each_object(scene, tmp_path):
+    export(scene, "nuscenes", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
+    first = json.loads((tmp_path / "data" / "gsrecon" / "views.jsonl").read_text().splitlines()[0])
+    points = {thing["id"]: thing["lidar_points"] for thing in first["objects"]}
+    assert points["near"] > 20
+    assert points["hidden"] < points["near"]
+
+
+def test_ids_of_a_tokens_form_survive_two_takes(scene, tmp_path):
+    log = scene[0]
+    renamed = replace(log, tracks=tuple(replace(t, id=f"{k:032x}") for k, t in enumerate(log.tracks)))
+    save_scene(street_scene(renamed), tmp_path / "scene")
+    job = replace(job_of(scene, takes=2), scene=tmp_path / "scene", subjects=subjects(renamed.tracks))
+    export(scene, "nuscenes", tmp_path / "data", job)
+    verdict = verify(tmp_path / "data")
+    assert verdict.findings.problems == []
+    assert verdict.findings.counts["3D boxes"] > 24
