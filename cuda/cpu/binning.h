@@ -5,14 +5,10 @@
 #include <vector>
 
 #include "cpu/buffer.h"
+#include "math/blend.h"
 #include "ops.h"
 
 namespace gsrecon {
-
-// The tiles of one tile row that a Gaussian reaches: [begin, end).
-struct TileSpan {
-    uint16_t begin, end;
-};
 
 // Where a record's tile rows stand: rows first_row, first_row + 1, ... in `spans[offset...]`; and its part's entries so
 // far.

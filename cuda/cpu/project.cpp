@@ -7,42 +7,15 @@
 
 #include "cpu/kernels.h"
 #include "cpu/simd.h"
-#include "math/blend.h"
-#include "math/gaussian.h"
 #include "math/harmonics.h"
+#include "math/projection.h"
 
 namespace gsrecon {
 inline namespace GSRECON_ISA {
 namespace {
 
 typedef float float4 __attribute__((vector_size(16)));
-constexpr float kFarthestReach = 3.33f;  // standard deviations at which even opacity 1 has fallen to the alpha floor
-constexpr int64_t kChunk = 2048;         // Gaussians a task takes; also the unit in which camera gradients are summed
-
-// cam_from_object of one (camera, object) pair, with the camera's centre in the object.
-struct RigidPose {
-    float values[15];  // R row by row, t, centre
-
-    explicit RigidPose(const float* m) {
-        for (int i = 0; i < 3; i++) {
-            for (int j = 0; j < 3; j++) values[3 * i + j] = m[4 * i + j];
-            values[9 + i] = m[4 * i + 3];
-        }
-        for (int j = 0; j < 3; j++) values[12 + j] = -(r(0, j) * t(0) + r(1, j) * t(1) + r(2, j) * t(2));
-    }
-    float r(int i, int j) const { return values[3 * i + j]; }
-    float t(int i) const { return values[9 + i]; }
-};
-
-Lens lens_of(const ProjectInputs& in, const ProjectSettings& settings, int64_t camera) {
-    const float* k = in.Ks + 9 * camera;
-    Lens lens = {k[0], k[4], k[2], k[5], (float)settings.width, (float)settings.height, {0, 0, 0, 0}, INFINITY};
-    if (in.distortion) {
-        std::copy_n(in.distortion + 5 * camera, 4, lens.k);
-        lens.widest_tangent = in.distortion[5 * camera + 4];
-    }
-    return lens;
-}
+constexpr int64_t kChunk = 2048;  // Gaussians a task takes; also the unit in which camera gradients are summed
 
 // kLanes Gaussians, one in each lane; lanes past the end repeat the last one.
 struct Lanes {
@@ -80,64 +53,22 @@ struct Lanes {
     }
 };
 
-struct PoseLanes {
-    Mat3<vfloat> r;
-    Vec3<vfloat> t, centre;
+using PoseLanes = RigidPose<vfloat>;
 
-    PoseLanes(const RigidPose* poses, int64_t k, const int32_t* object) {
-        vfloat v[15];
-        if (k == 1) {
-            for (int i = 0; i < 15; i++) v[i] = broadcast(poses->values[i]);
-        } else {
-            alignas(64) float columns[15][kLanes];
-            for (int l = 0; l < kLanes; l++)
-                for (int i = 0; i < 15; i++) columns[i][l] = poses[object[l]].values[i];
-            for (int i = 0; i < 15; i++) v[i] = load(columns[i]);
-        }
-        r = {{v[0], v[1], v[2]}, {v[3], v[4], v[5]}, {v[6], v[7], v[8]}};
-        t = {v[9], v[10], v[11]};
-        centre = {v[12], v[13], v[14]};
+PoseLanes pose_lanes(const RigidPose<float>* poses, int64_t k, const int32_t* object) {
+    constexpr int count = sizeof(RigidPose<float>) / sizeof(float);
+    PoseLanes lanes;
+    vfloat* v = &lanes.r.r0.x;
+    if (k == 1) {
+        for (int i = 0; i < count; i++) v[i] = broadcast((&poses->r.r0.x)[i]);
+        return lanes;
     }
-};
-
-// Everything between a Gaussian and its footprint; computed going forward, and again going backward.
-struct Geometry {
-    Vec4<vfloat> unit_quat;
-    vfloat inverse_norm;
-    Vec3<vfloat> in_cam;
-    Mat3<vfloat> rotated, axes;  // cam_from_object R(q), and with the scales
-    LensImage<vfloat> image;
-    Footprint<vfloat> print;
-    vint drawable;
-
-    Geometry(const Lanes& g, const PoseLanes& pose, const Lens& lens, const ProjectSettings& s) {
-        unit_quat = normalized(g.quat, inverse_norm);
-        in_cam = times(pose.r, g.mean) + pose.t;
-        drawable = (in_cam.z > 0.0f) & (in_cam.z >= s.near_plane) & (in_cam.z <= s.far_plane) & (inverse_norm > 0.0f);
-        rotated = times(pose.r, rotation_matrix(unit_quat));
-        axes = scale_columns(rotated, g.scale);
-        image = s.model == LensModel::fisheye ? fisheye(lens, in_cam) : pinhole(lens, in_cam);
-        print = footprint(picture_covariance(image, axes), s.eps2d);
-        if (s.model == LensModel::fisheye) {
-            const vfloat limit = lens.widest_tangent * in_cam.z;
-            drawable &= in_cam.x * in_cam.x + in_cam.y * in_cam.y < limit * limit;
-        }
-        drawable &= (print.determinant > 0.0f) & (print.determinant < 3e38f);
-    }
-};
-
-// Unit directions from the camera's centre to the Gaussians, both in the object's frame.
-struct Directions {
-    vfloat inverse_length;
-    Vec3<vfloat> unit;
-
-    Directions(const Lanes& g, const PoseLanes& pose) {
-        const Vec3<vfloat> d = g.mean - pose.centre;
-        const vfloat squared = dot(d, d);
-        inverse_length = select(squared > 0.0f, 1.0f / square_root(squared), vfloat{});
-        unit = inverse_length * d;
-    }
-};
+    alignas(64) float columns[count][kLanes];
+    for (int l = 0; l < kLanes; l++)
+        for (int i = 0; i < count; i++) columns[i][l] = (&poses[object[l]].r.r0.x)[i];
+    for (int i = 0; i < count; i++) v[i] = load(columns[i]);
+    return lanes;
+}
 
 // Asks for the harmonics of Gaussians [begin, end) while others are at work; they are most of what is read.
 void prefetch_harmonics(const ProjectInputs& in, int64_t begin, int64_t end) {
@@ -167,21 +98,11 @@ void colour_from_harmonics(const float* sh0, const float* rest, int count, const
     for (int i = 0; i < 3; i++) rgb[i] = std::max(0.0f, sum[i]);
 }
 
-// Whether any lane can be seen, by a bound on the footprint: its variance along x is at most |jx|^2 times the largest
-// scale's square, plus eps2d. Cheap, and true of most blocks where the Gaussians lie in memory as they lie in space.
+// Cheap, and false of most blocks where the Gaussians lie in memory as they lie in space.
 bool any_in_picture(const Lanes& g, const PoseLanes& pose, const Lens& lens, const ProjectSettings& s) {
-    const Vec3<vfloat> in_cam = times(pose.r, g.mean) + pose.t;
-    const LensImage<vfloat> image = s.model == LensModel::fisheye ? fisheye(lens, in_cam) : pinhole(lens, in_cam);
-    const vfloat scale = maximum(g.scale.x, maximum(g.scale.y, g.scale.z));
-    const auto reach = [&](const Vec3<vfloat>& j) {
-        return kFarthestReach * square_root(scale * scale * dot(j, j) + s.eps2d) * 1.0001f + 1.0f;
-    };
-    const vfloat rx = reach(image.jx), ry = reach(image.jy);
-    const Vec2<vfloat> m = image.mean;
-    const vint visible = (in_cam.z > 0.0f) & (in_cam.z >= s.near_plane) & (in_cam.z <= s.far_plane) &
-                         (m.x + rx > 0.0f) & (m.x - rx < lens.width) & (m.y + ry > 0.0f) & (m.y - ry < lens.height);
+    const vint seen = may_be_seen(pose, lens, s, g.mean, g.scale);
     int any = 0;
-    for (int l = 0; l < kLanes; l++) any |= visible[l];
+    for (int l = 0; l < kLanes; l++) any |= seen[l];
     return any;
 }
 
@@ -195,26 +116,23 @@ void clear_lanes(const Lanes& g, int64_t row, const Projected& out) {
     if (out.colors) std::fill_n(out.colors + 3 * o, 3 * g.count, 0.0f);
 }
 
-void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, const RigidPose* poses, const Lens& lens,
-                   int64_t row, Projected out) {
-    const PoseLanes pose(poses, in.k, g.object);
+void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, const RigidPose<float>* poses,
+                   const Lens& lens, int64_t row, Projected out) {
+    const PoseLanes pose = pose_lanes(poses, in.k, g.object);
     if (!any_in_picture(g, pose, lens, s)) return clear_lanes(g, row, out);
     g.gather_rest(in);
-    const Geometry geo(g, pose, lens, s);
+    const Geometry<vfloat> geo(pose, lens, s, g.mean, g.quat, g.scale);
     const vfloat opacity = s.antialiased ? g.opacity * geo.print.compensation : g.opacity;
 
     alignas(64) float reach[kLanes], column[11][kLanes];
-    store(reach, opacity * 255.0f);
-    // How far alpha stays above its floor, in standard deviations (Radl et al. 2024, appendix B.2), as gsplat rounds
-    // it.
-    for (int l = 0; l < kLanes; l++)
-        reach[l] = reach[l] >= 1.0f ? std::min(kFarthestReach, sqrtf(2.0f * logf(reach[l]))) : 0.0f;
+    store(reach, opacity);
+    for (int l = 0; l < kLanes; l++) reach[l] = reach_of_opacity(reach[l]);
     const vfloat extend = load(reach);
     const vfloat rx = round_up(extend * square_root(geo.print.covariance.a));
     const vfloat ry = round_up(extend * square_root(geo.print.covariance.c));
     const Vec2<vfloat> m = geo.image.mean;
     const vint visible = geo.drawable & (opacity >= kAlphaFloor) & ((rx > s.radius_clip) | (ry > s.radius_clip)) &
-                         (m.x + rx > 0.0f) & (m.x - rx < lens.width) & (m.y + ry > 0.0f) & (m.y - ry < lens.height);
+                         meets_picture(m, rx, ry, lens);
 
     const vfloat values[11] = {
         m.x, m.y, rx, ry, geo.in_cam.z, geo.print.conic.a, geo.print.conic.b, geo.print.conic.c, opacity};
@@ -232,7 +150,7 @@ void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, c
     if (s.sh_degree < 0) return;
 
     alignas(64) vfloat basis[kMaxHarmonics];
-    harmonics(s.sh_degree, Directions(g, pose).unit, basis);
+    harmonics(s.sh_degree, Direction<vfloat>(pose, g.mean).unit, basis);
     const float* basis_lanes = reinterpret_cast<const float*>(basis);
     for (int l = 0; l < g.count; l++) {
         float* rgb = out.colors + 3 * (row + g.first + l);
@@ -286,7 +204,7 @@ void harmonics_row_vjp(const float* rest, int count, const float* basis, const f
     }
 }
 
-void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose* poses,
+void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose<float>* poses,
                        const Lens& lens, int64_t row, const Projected& out, const ProjectedGradients& v,
                        LaneGradients& sum, ProjectInputGradients grads, PoseGradient* pose_sums) {
     const int64_t o = row + g.first;
@@ -297,8 +215,8 @@ void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const 
     vint visible;
     memcpy(&visible, seen, sizeof visible);
 
-    const PoseLanes pose(poses, in.k, g.object);
-    const Geometry geo(g, pose, lens, s);
+    const PoseLanes pose = pose_lanes(poses, in.k, g.object);
+    const Geometry<vfloat> geo(pose, lens, s, g.mean, g.quat, g.scale);
     const Vec2<vfloat> v_mean2d = {gather_one<2>(v.means2d, o, g.count, 0), gather_one<2>(v.means2d, o, g.count, 1)};
     const Sym2<vfloat> v_conic = {gather_one<3>(v.conics, o, g.count, 0), gather_one<3>(v.conics, o, g.count, 1),
                                   gather_one<3>(v.conics, o, g.count, 2)};
@@ -306,38 +224,18 @@ void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const 
                  v_out_opacity = gather_one<1>(v.opacities, o, g.count, 0);
     const auto keep = [&](vfloat x) { return select(visible, x, vfloat{}); };
 
-    vfloat v_compensation = {}, v_opacity = v_out_opacity;
-    if (s.antialiased) {
-        v_compensation = v_out_opacity * g.opacity;
-        v_opacity = v_out_opacity * geo.print.compensation;
-    }
-    sum.opacity = sum.opacity + keep(v_opacity);
+    const GeometryGradient<vfloat> v_geo(geo, pose, lens, s, g.scale, g.opacity, v_mean2d, v_depth, v_conic,
+                                         v_out_opacity);
+    sum.opacity = sum.opacity + keep(v_geo.opacity);
+    sum.scale = sum.scale + Vec3<vfloat>{keep(v_geo.scale.x), keep(v_geo.scale.y), keep(v_geo.scale.z)};
+    sum.quat = {sum.quat.w + keep(v_geo.quat.w), sum.quat.x + keep(v_geo.quat.x), sum.quat.y + keep(v_geo.quat.y),
+                sum.quat.z + keep(v_geo.quat.z)};
 
-    const Sym2<vfloat> v_cov = footprint_vjp(geo.print, s.eps2d, v_conic, v_compensation);
-    Vec3<vfloat> v_jx, v_jy;
-    Mat3<vfloat> v_axes;
-    picture_covariance_vjp(geo.image, geo.axes, v_cov, v_jx, v_jy, v_axes);
-    Vec3<vfloat> v_in_cam = s.model == LensModel::fisheye ? fisheye_vjp(lens, geo.in_cam, v_mean2d, v_jx, v_jy)
-                                                          : pinhole_vjp(lens, geo.in_cam, v_mean2d, v_jx, v_jy);
-    v_in_cam.z = v_in_cam.z + v_depth;
-
-    // axes = (cam_from_object R(q)) diag(s)
-    const Mat3<vfloat>& a = geo.rotated;
-    const Vec3<vfloat> v_scale = {a.r0.x * v_axes.r0.x + a.r1.x * v_axes.r1.x + a.r2.x * v_axes.r2.x,
-                                  a.r0.y * v_axes.r0.y + a.r1.y * v_axes.r1.y + a.r2.y * v_axes.r2.y,
-                                  a.r0.z * v_axes.r0.z + a.r1.z * v_axes.r1.z + a.r2.z * v_axes.r2.z};
-    sum.scale = sum.scale + Vec3<vfloat>{keep(v_scale.x), keep(v_scale.y), keep(v_scale.z)};
-    const Mat3<vfloat> v_rotated = scale_columns(v_axes, g.scale);
-    const Vec4<vfloat> v_unit = rotation_matrix_vjp(geo.unit_quat, transposed_times(pose.r, v_rotated));
-    const Vec4<vfloat> v_quat = normalized_vjp(geo.unit_quat, geo.inverse_norm, v_unit);
-    sum.quat = {sum.quat.w + keep(v_quat.w), sum.quat.x + keep(v_quat.x), sum.quat.y + keep(v_quat.y),
-                sum.quat.z + keep(v_quat.z)};
-
-    Vec3<vfloat> v_mean = transposed_times(pose.r, v_in_cam), v_direction = {};
+    Vec3<vfloat> v_mean = transposed_times(pose.r, v_geo.in_cam), v_direction = {};
     if (s.sh_degree >= 0 && v.colors) {
         const int count = harmonics_count(s.sh_degree);
         alignas(64) vfloat basis[kMaxHarmonics], v_basis[kMaxHarmonics] = {};
-        const Directions dir(g, pose);
+        const Direction<vfloat> dir(pose, g.mean);
         harmonics(s.sh_degree, dir.unit, basis);
         for (int l = 0; l < g.count; l++) {
             if (!seen[l]) continue;
@@ -348,18 +246,14 @@ void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const 
             harmonics_row_vjp(in.sh_rest + rest, count, reinterpret_cast<const float*>(basis) + l, v_rgb,
                               grads.sh0 + 3 * i, grads.sh_rest + rest, reinterpret_cast<float*>(v_basis) + l);
         }
-        const Vec3<vfloat> v_unit_dir = harmonics_vjp(s.sh_degree, dir.unit, v_basis);
-        v_direction = dir.inverse_length * (v_unit_dir - dot(v_unit_dir, dir.unit) * dir.unit);
+        v_direction = dir.vjp(harmonics_vjp(s.sh_degree, dir.unit, v_basis));
         v_mean = v_mean + v_direction;
     }
     sum.mean = sum.mean + Vec3<vfloat>{keep(v_mean.x), keep(v_mean.y), keep(v_mean.z)};
 
     if (pose_sums) {
-        const Mat3<vfloat> from_axes = times_transposed(v_rotated, rotation_matrix(geo.unit_quat));
-        const Vec3<vfloat> r0 = from_axes.r0 + v_in_cam.x * g.mean, r1 = from_axes.r1 + v_in_cam.y * g.mean,
-                           r2 = from_axes.r2 + v_in_cam.z * g.mean;
-        vfloat p[15] = {r0.x, r0.y,       r0.z,       r1.x,       r1.y,           r1.z,           r2.x,          r2.y,
-                        r2.z, v_in_cam.x, v_in_cam.y, v_in_cam.z, -v_direction.x, -v_direction.y, -v_direction.z};
+        vfloat p[15];
+        v_geo.of_pose(geo, g.mean, v_direction, p);
         for (vfloat& x : p) x = keep(x);
         add_pose_gradient(pose_sums, in.k, g, p);
     }
@@ -371,23 +265,13 @@ void finish_pose_gradient(const ProjectInputs& in, const PoseGradient* sums, int
         double v[15] = {};
         for (int64_t chunk = 0; chunk < chunks; chunk++)
             for (int i = 0; i < 15; i++) v[i] += (double)sums[chunk * in.c * in.k + pair][i];
-        const RigidPose pose(in.cam_from_object + 16 * pair);
-        float* m = v_cam_from_object + 16 * pair;
-        std::fill_n(m, 16, 0.0f);
-        for (int i = 0; i < 3; i++) {  // centre = -R^T t
-            double v_t = v[9 + i];
-            for (int j = 0; j < 3; j++) {
-                v_t -= (double)pose.r(i, j) * v[12 + j];
-                m[4 * i + j] = (float)(v[3 * i + j] - (double)pose.t(i) * v[12 + j]);
-            }
-            m[4 * i + 3] = (float)v_t;
-        }
+        rigid_pose_vjp(in.cam_from_object + 16 * pair, v, v_cam_from_object + 16 * pair);
     }
 }
 
-std::vector<RigidPose> rigid_poses(const ProjectInputs& in) {
-    std::vector<RigidPose> poses;
-    for (int64_t i = 0; i < in.c * in.k; i++) poses.emplace_back(in.cam_from_object + 16 * i);
+std::vector<RigidPose<float>> rigid_poses(const ProjectInputs& in) {
+    std::vector<RigidPose<float>> poses;
+    for (int64_t i = 0; i < in.c * in.k; i++) poses.push_back(rigid_pose(in.cam_from_object + 16 * i));
     return poses;
 }
 
@@ -408,7 +292,7 @@ template <int width> void store_rows(float* rows, const Lanes& g, const vfloat* 
 }  // namespace
 
 void project(const ProjectInputs& in, const ProjectSettings& settings, const Projected& out) {
-    const std::vector<RigidPose> poses = rigid_poses(in);
+    const std::vector<RigidPose<float>> poses = rigid_poses(in);
     const int64_t chunks = (in.n + kChunk - 1) / kChunk;
 #pragma omp parallel for schedule(dynamic, 1) collapse(2)
     for (int64_t camera = 0; camera < in.c; camera++)
@@ -425,7 +309,7 @@ void project(const ProjectInputs& in, const ProjectSettings& settings, const Pro
 
 void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const Projected& out,
                  const ProjectedGradients& v, const ProjectInputGradients& grads) {
-    const std::vector<RigidPose> poses = rigid_poses(in);
+    const std::vector<RigidPose<float>> poses = rigid_poses(in);
     const int64_t chunks = (in.n + kChunk - 1) / kChunk, pairs = in.c * in.k;
     std::unique_ptr<PoseGradient[]> sums(grads.cam_from_object ? new PoseGradient[(size_t)(chunks * pairs)]()
                                                                : nullptr);

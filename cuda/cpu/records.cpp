@@ -6,51 +6,10 @@
 #include <cstring>
 
 #include "cpu/kernels.h"
-#include "math/blend.h"
+#include "math/ellipse.h"
 
 namespace gsrecon {
 inline namespace GSRECON_ISA {
-namespace {
-
-// The ellipse on which alpha falls to its floor: A dx^2 + 2 B dx dy + C dy^2 = q, with q = 2 ln(255 opacity).
-struct Ellipse {
-    float x, y, a, b, c;
-    float q, det, inverse_a;
-    float half_height;  // largest |dy|
-    float dy_of_right;  // dy at the rightmost point
-
-    Ellipse(float x, float y, const float* conic, float log2_opacity)
-        : x(x),
-          y(y),
-          a(conic[0]),
-          b(conic[1]),
-          c(conic[2]),
-          q(2.0f * (log2_opacity - kLog2AlphaFloor) / kLog2E),
-          det((float)std::max((double)a * c - (double)b * b, 1e-12 * a * c)),
-          inverse_a(1.0f / a) {
-        const float inverse_det = 1.0f / det;
-        half_height = sqrtf(q * a * inverse_det);
-        dy_of_right = -b * sqrtf(q * c * inverse_det) / c;
-    }
-
-    // Leftmost and rightmost x of the ellipse among the rows y in [low, high].
-    void extent(float low, float high, float& left, float& right) const {
-        low -= y;
-        high -= y;
-        const float dr = std::clamp(dy_of_right, low, high), dl = std::clamp(-dy_of_right, low, high);
-        right = x + (-b * dr + sqrtf(std::max(0.0f, q * a - dr * dr * det))) * inverse_a;
-        left = x + (-b * dl - sqrtf(std::max(0.0f, q * a - dl * dl * det))) * inverse_a;
-    }
-};
-
-// Tiles whose pixel centres (tile * 16 + 0.5 ... + 15.5) meet [low, high], clamped to the picture.
-TileSpan tiles_between(float low, float high, int tiles) {
-    const float first = std::ceil((low - (kTile - 0.5f)) * (1.0f / kTile)),
-                last = std::floor((high - 0.5f) * (1.0f / kTile));
-    return {(uint16_t)std::clamp(first, 0.0f, (float)tiles), (uint16_t)std::clamp(last + 1.0f, 0.0f, (float)tiles)};
-}
-
-}  // namespace
 
 void make_records(const CompositeInputs& in, int64_t camera, Binning& binning, Record* records) {
     const int tiles_x = (in.width + kTile - 1) / kTile, tiles_y = (in.height + kTile - 1) / kTile;
@@ -109,7 +68,7 @@ void make_records(const CompositeInputs& in, int64_t camera, Binning& binning, R
             r.first_slot = (int32_t)entries;
             memcpy(&keys[at], &in.depths[g], 4);  // positive floats sort as their bits
 
-            const TileSpan reach = tiles_between(y - ellipse.half_height, y + ellipse.half_height, tiles_y);
+            const TileSpan reach = tile_rows(ellipse, tiles_y);
             if (used + reach.end > room) {  // reach.end bounds the rows to come
                 room = 2 * room + reach.end;
                 spans = part.spans.reserve(room, used);
@@ -117,11 +76,7 @@ void make_records(const CompositeInputs& in, int64_t camera, Binning& binning, R
             TileRows& here = rows[at];
             here = {(uint32_t)used, reach.begin, 0, (int32_t)entries};
             for (int ty = reach.begin; ty < reach.end; ty++) {
-                const float top = (float)(ty * kTile) + 0.5f;
-                float left, right;
-                ellipse.extent(top, top + (kTile - 1), left, right);
-                TileSpan span = tiles_between(left, right, tiles_x);
-                span.end = std::max(span.begin, span.end);
+                const TileSpan span = tiles_of_row(ellipse, ty, tiles_x);
                 spans[used++] = span;
                 entries += span.end - span.begin;
             }

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "cpu/simd.h"
-#include "math/blend.h"
+#include "math/ellipse.h"
 #include "ops.h"
 
 namespace gsrecon {
@@ -82,7 +82,7 @@ struct Batch {
             columns[4][k] = r.c;
             columns[5][k] = r.log2_opacity;
         }
-        const vfloat zero = {}, floor = broadcast(kLog2AlphaFloor);
+        const vfloat floor = broadcast(kLog2AlphaFloor);
         for (int k = 0; k < count; k += kLanes) {
             const vfloat x = load(columns[0] + k), y = load(columns[1] + k), a = load(columns[2] + k),
                          b = load(columns[3] + k), c = load(columns[4] + k), opacity = load(columns[5] + k);
@@ -91,11 +91,8 @@ struct Batch {
             for (int sub = 0; sub < kSubtiles; sub++) {
                 const vfloat left = (float)((sub & 1) * kSubtile) - x, right = left + (kSubtile - 1.0f);
                 const vfloat top = (float)((sub >> 1) * kSubtile) - y, bottom = top + (kSubtile - 1.0f);
-                const vfloat nx = smaller(right, larger(left, zero)), ny = smaller(bottom, larger(top, zero));
-                const vfloat y1 = smaller(bottom, larger(top, y_of_x * nx)),
-                             x2 = smaller(right, larger(left, x_of_y * ny));
-                const vfloat p1 = (a * nx + b * y1) * nx + c * y1 * y1, p2 = (a * x2 + b * ny) * x2 + c * ny * ny;
-                mask |= (larger(p1, p2) + opacity >= floor) & (1 << sub);
+                const vfloat most = largest_exponent(a, b, c, x_of_y, y_of_x, left, right, top, bottom);
+                mask |= (most + opacity >= floor) & (1 << sub);
             }
             memcpy(masks + k, &mask, sizeof mask);
         }
