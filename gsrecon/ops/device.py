@@ -1,0 +1,70 @@
+"""Which device tensors live on, from a name."""
+
+import torch
+
+from gsrecon.errors import BackendUnavailableError, SpecError
+
+_ON_CPU = "cpu"
+"""The device, and the backend that draws on no other one."""
+
+
+def pick_device(name: str, backend: str = "auto") -> torch.device:
+    """The device of a name.
+
+    Args:
+        name: `cpu`, `cuda` for the first GPU, `cuda:1` for the second; `auto` is the first GPU where gsrecon
+            has kernels for it, else the CPU.
+        backend: Rasterizer backend that will draw there, see `rasterize`; `cpu` keeps everything on the CPU.
+
+    Raises:
+        SpecError: The name is unknown, or the backend does not draw on this device.
+        BackendUnavailableError: There is no such device here.
+    """
+    if name == "auto":
+        by_itself = backend != _ON_CPU and torch.cuda.is_available() and kernels_problem() is None
+        return _gpu(0) if by_itself or backend in ("cuda", "gsplat") else torch.device(_ON_CPU)
+    device = _named(name)
+    if device.type == _ON_CPU:
+        return torch.device(_ON_CPU)
+    if backend == _ON_CPU:
+        raise SpecError(f"device: the backend 'cpu' does not draw on {name!r}; choose another of the two")
+    device, problem = _gpu(device.index or 0), kernels_problem()
+    if problem is not None and backend in ("auto", "cuda"):
+        raise BackendUnavailableError(f"device {name}: {problem}")
+    return device
+
+
+def kernels_problem() -> str | None:
+    """Why gsrecon's own kernels do not run on GPUs here; None where they do."""
+    try:
+        from gsrecon.ops._native import cuda_problem  # pyright: ignore[reportAttributeAccessIssue]
+    except ImportError:
+        return "this gsrecon was built without CUDA kernels"
+    return cuda_problem()
+
+
+def _named(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in (_ON_CPU, "cuda"):
+        raise SpecError(f"device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got {name!r}")
+    return device
+
+
+def _gpu(number: int) -> torch.device:
+    """With its number, so that it compares equal to the device of its tensors."""
+    if torch.version.cuda is None:
+        raise BackendUnavailableError(
+            f"device: this torch ({torch.__version__}) has no CUDA; install one that has, or use 'cpu'"
+        )
+    if not torch.cuda.is_available():
+        raise BackendUnavailableError(
+            "device: torch finds no GPU that it can use; check the driver with nvidia-smi, or use 'cpu'"
+        )
+    count = torch.cuda.device_count()
+    if number >= count:
+        known = ", ".join(f"cuda:{k}" for k in range(count))
+        raise BackendUnavailableError(f"device: there is no cuda:{number}; torch finds {known}")
+    return torch.device("cuda", number)

@@ -1,0 +1,68 @@
+"""Names of devices."""
+
+import pytest
+import torch
+
+from gsrecon.errors import BackendUnavailableError, SpecError
+from gsrecon.ops import device
+from gsrecon.ops.device import pick_device
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """A machine with two GPUs, as far as torch tells, and kernels for them."""
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(device, "kernels_problem", lambda: None)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("cpu", "cpu"), ("cpu:0", "cpu")],
+)
+def test_a_gpu_is_found_with_its_number(two_gpus, name, found):
+    assert pick_device(name) == torch.device(found)
+
+
+def test_auto_is_the_cpu_where_there_is_no_gpu(no_gpu):
+    assert pick_device("auto") == torch.device("cpu")
+
+
+def test_auto_is_the_cpu_where_the_backend_or_the_build_is(two_gpus, monkeypatch):
+    assert pick_device("auto", backend="cpu") == torch.device("cpu")
+    monkeypatch.setattr(device, "kernels_problem", lambda: "this gsrecon was built without CUDA kernels")
+    assert pick_device("auto") == torch.device("cpu")
+    assert pick_device("cuda", backend="reference") == torch.device("cuda", 0)
+    with pytest.raises(BackendUnavailableError, match="device cuda: this gsrecon was built without CUDA"):
+        pick_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "", "meta", "cuda:-1"])
+def test_an_unknown_name_is_refused(two_gpus, name):
+    with pytest.raises(SpecError, match="device: expected 'auto', 'cpu', 'cuda' or 'cuda:N', got"):
+        pick_device(name)
+
+
+def test_a_gpu_that_is_not_there_is_named_with_those_that_are(two_gpus):
+    with pytest.raises(BackendUnavailableError, match="no cuda:2; torch finds cuda:0, cuda:1"):
+        pick_device("cuda:2")
+
+
+def test_the_cpus_backend_does_not_draw_on_a_gpu(two_gpus):
+    with pytest.raises(SpecError, match="backend 'cpu' does not draw on 'cuda'"):
+        pick_device("cuda", backend="cpu")
+
+
+def test_what_is_missing_for_a_gpu_is_said(no_gpu, monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", None)
+    with pytest.raises(BackendUnavailableError, match="has no CUDA; install one that has"):
+        pick_device("cuda")
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    with pytest.raises(BackendUnavailableError, match="torch finds no GPU"):
+        pick_device("cuda:0")
