@@ -38,6 +38,7 @@ from gsrecon.labels.rig_paths import PlannedView
 from gsrecon.labels.subjects import Subject
 from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import SKY, LabeledView, Labeler
+from gsrecon.ops.device import pick_device
 from gsrecon.ops.rasterize import Backend
 from gsrecon.scene.edited import edited_scene
 from gsrecon.scene.edits import Edit
@@ -69,6 +70,8 @@ class RenderJob:
     edits: tuple[Edit, ...] = ()
     """What is done to the scene's objects first; the subjects' tracks are edited already."""
     backend: Backend = "auto"
+    device: str = "auto"
+    """Where to render, as `pick_device` takes it; work that was begun goes on on any."""
 
     @property
     def moments(self) -> list[tuple[PlannedView, ...]]:
@@ -133,8 +136,10 @@ def render_moments(
         on_views: Called with the number of views each time some are finished, those found done first.
 
     Raises:
+        BackendUnavailableError: The job's device is not there.
         DatasetError: The folder belongs to another job, or the disk is full.
     """
+    pick_device(job.device, job.backend)  # a wrong one is told before anything is written
     _claim(job, work)
     moments = job.moments
     pending = [
@@ -241,7 +246,7 @@ class _Renderer:
 
     def __init__(self, job: RenderJob, work: Path) -> None:
         self._job, self._work = job, work
-        self._scene = edited_scene(job.scene, job.edits)
+        self._scene = edited_scene(job.scene, job.edits, pick_device(job.device, job.backend))
         assert self._scene.recording is not None
         sides = RecordedSides(self._scene.recording, job.subjects, job.adaptor, self._scene.camera_refinement)
         self._labeler = Labeler(job.subjects, job.lanes, job.adaptor, sides, job.backend)

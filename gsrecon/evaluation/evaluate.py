@@ -18,7 +18,6 @@ from gsrecon.evaluation.gallery import ScoredPicture
 from gsrecon.evaluation.lpips import Lpips
 from gsrecon.evaluation.scores import Evaluation, PictureScore
 from gsrecon.ops.metrics import psnr, ssim_map
-from gsrecon.ops.settings import Rasterized
 from gsrecon.scene.groups_scene import Scene, for_frame
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import Backend, render_frame
@@ -57,7 +56,7 @@ def evaluate(
     picture itself is never looked at for them.
 
     Args:
-        graph: A scene that remembers its recording, whole or in groups.
+        graph: A scene that remembers its recording, whole or in groups; it is drawn on its device.
         log: The drive it was fitted to, with pictures of the size it was fitted to.
         config: What counts; None takes the defaults.
         observers: Called with each picture after it is scored.
@@ -81,8 +80,10 @@ def evaluate(
             drawn = render_frame(
                 for_frame(graph, recorded), graph.recording, recorded, backend=config.backend
             )
+        assert drawn.depth is not None
+        image, depth = drawn.image[0].cpu(), drawn.depth[0].cpu()
         seconds = time.perf_counter() - started
-        picture = _scored(log, frame, drawn, seconds, config, lpips)
+        picture = _scored(log, frame, image, depth, seconds, config, lpips)
         scores.append(picture.score)
         for observer in observers:
             observer(picture)
@@ -97,16 +98,15 @@ def held_out(recording: Recording) -> list[RecordedFrame]:
 def _scored(
     log: DrivingLog,
     frame: CameraFrame,
-    drawn: Rasterized,
+    image: Float[Tensor, "H W 3"],
+    depth: Float[Tensor, "H W"],
     seconds: float,
     config: EvaluateConfig,
     lpips: Lpips | None,
 ) -> ScoredPicture:
     truth_bytes = log.image(frame)
     truth = torch.from_numpy(truth_bytes).float() / 255.0
-    image = drawn.image[0].cpu().float().clamp(0.0, 1.0)
-    assert drawn.depth is not None
-    depth = drawn.depth[0].cpu().float()
+    image, depth = image.float().clamp(0.0, 1.0), depth.float()
     scored_here = counted_pixels(log, frame, config.mask_moving, config.moving_margin_px)
     scored = torch.from_numpy(scored_here)
     near = (depth > 0) & (depth < config.near_limit_m)

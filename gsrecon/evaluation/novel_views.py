@@ -48,7 +48,7 @@ def driven_path(graph: Scene, camera: str | None = None, left_m: float = 0.0) ->
     poses = [torch.from_numpy(frame.world_from_cam).double() for frame in frames]
     if graph.camera_refinement is not None:
         refine = graph.camera_refinement.refine
-        poses = [refine(pose, lens.name, t).detach() for pose, t in zip(poses, times_s, strict=True)]
+        poses = [refine(pose, lens.name, t).detach().cpu() for pose, t in zip(poses, times_s, strict=True)]
     path = recorded_path(torch.tensor(times_s, dtype=torch.float64), torch.stack(poses))
     return shift_left(path, left_m, torch.from_numpy(lens.ego_from_cam)) if left_m else path
 

@@ -169,7 +169,7 @@ def _refined(scene: Scene, recording: Recording, frame: RecordedFrame) -> Float6
         return frame.world_from_cam
     pose = torch.from_numpy(frame.world_from_cam)
     time_s = recording.time_s(frame.timestamp_us)
-    return scene.camera_refinement.refine(pose, frame.camera, time_s).detach().numpy()
+    return scene.camera_refinement.refine(pose, frame.camera, time_s).detach().cpu().numpy()
 
 
 def _shifted(

@@ -96,9 +96,10 @@ class ClassicStrategy:
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes up stored statistics."""
-        self._gradient_sum = state["gradient_sum"].clone()
-        self._times_seen = state["times_seen"].clone()
-        self._largest_radius = state["largest_radius"].clone()
+        device = self._gradient_sum.device
+        self._gradient_sum = state["gradient_sum"].to(device, copy=True)
+        self._times_seen = state["times_seen"].to(device, copy=True)
+        self._largest_radius = state["largest_radius"].to(device, copy=True)
 
     def _grow_and_prune(self, gaussians: Gaussians, now: float, generator: torch.Generator) -> Resample:
         config = self.config
@@ -121,7 +122,7 @@ class ClassicStrategy:
 
         first_child = len(kept) + len(cloned)
         means[first_child:] += _offsets_inside(gaussians, torch.cat([split, split]), generator)
-        log_scales[first_child:] -= torch.tensor(1.6).log()
+        log_scales[first_child:] -= torch.tensor(1.6, device=parent.device).log()
         halved = torch.logit(_opacity_of_two(gaussians.opacities[cloned]))
         logits[len(kept) : first_child] = halved
         position = torch.full((len(gaussians),), -1, device=parent.device)
@@ -156,6 +157,6 @@ def _opacity_of_two(opacity: Tensor) -> Tensor:
 
 def _offsets_inside(gaussians: Gaussians, rows: Tensor, generator: torch.Generator) -> Float[Tensor, "M 3"]:
     """Random offsets [m], distributed as the Gaussians of the rows themselves."""
-    noise = torch.randn((len(rows), 3), generator=generator, device=gaussians.means.device)
+    noise = torch.randn((len(rows), 3), generator=generator).to(gaussians.means.device)
     rotations = quat_to_rotmat(gaussians.quats[rows])
     return (rotations @ (gaussians.scales[rows] * noise)[:, :, None])[:, :, 0]

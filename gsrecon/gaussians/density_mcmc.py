@@ -76,6 +76,9 @@ class MCMCStrategy:
 
         The gate of the paper, sigmoid(-100 (o - 0.005)), is under 1e-4 above an opacity of 0.1; those
         Gaussians are left alone, which saves most of the work.
+
+        On a GPU the noise is drawn there, from a seed that the generator gives: it is the only randomness of
+        training whose numbers depend on the device.
         """
         if self._progress > self.config.noise_stop or self.config.noise == 0.0:
             return
@@ -85,7 +88,7 @@ class MCMCStrategy:
             if len(rows) == 0:
                 return
             gate = torch.sigmoid(100.0 * (self.config.dead_opacity - opacities[rows]))
-            noise = torch.randn((len(rows), 3), generator=generator, device=rows.device)
+            noise = _noise(len(rows), generator, rows.device)
             noise *= (gate * (self.config.noise * mean_rate))[:, None]
             axes = quat_to_rotmat(gaussians.quats[rows]) * gaussians.scales[rows][:, None, :]
             gaussians.means[rows] += (axes @ (axes.transpose(1, 2) @ noise[:, :, None]))[:, :, 0]
@@ -152,8 +155,17 @@ def relocate(
     return new.to(opacities.dtype), factor.to(opacities.dtype)
 
 
+def _noise(count: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, "N 3"]:
+    """Normal numbers, drawn on their device: in every step there are too many to bring them there."""
+    if device.type == generator.device.type:
+        return torch.randn((count, 3), generator=generator, device=device)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    there = torch.Generator(device=device).manual_seed(seed)
+    return torch.randn((count, 3), generator=there, device=device)
+
+
 def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Int64[Tensor, " M"]:
     """Random rows in proportion to their weights, with replacement, for any number of weights."""
     cumulative = weights.double().cumsum(dim=0)
-    points = torch.rand(count, generator=generator, dtype=torch.float64, device=weights.device)
+    points = torch.rand(count, generator=generator, dtype=torch.float64).to(weights.device)
     return torch.searchsorted(cumulative, points * cumulative[-1]).clamp(max=len(weights) - 1)

@@ -29,7 +29,8 @@ def flatten(splats: Splats, camera: int = 0) -> Gaussians:
         if splats.world_from_object is not None:
             motions = splats.world_from_object[camera].to(means)
             index = splats.object_index
-            row = torch.zeros(len(means), dtype=torch.long) if index is None else index.long()
+            nowhere_else = torch.zeros(len(means), dtype=torch.long, device=means.device)
+            row = nowhere_else if index is None else index.long()
             rotations = motions[:, :3, :3]
             means = torch.einsum("nij,nj->ni", rotations[row], means) + motions[row, :3, 3]
             quats = quat_multiply(rotmat_to_quat(rotations)[row], quats)

@@ -65,9 +65,9 @@ def gaussians_from_points(
         means=points.clone(),
         quats=quats,
         log_scales=log_scales,
-        logit_opacities=torch.full((count,), config.opacity, dtype=points.dtype).logit(),
+        logit_opacities=points.new_full((count,), config.opacity).logit(),
         sh0=rgb_to_sh0(colors),
-        sh_rest=torch.zeros(count, rest, 3, dtype=points.dtype),
+        sh_rest=points.new_zeros(count, rest, 3),
     )
 
 
@@ -79,7 +79,7 @@ def thin_by_voxels(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, "
         size: Edge of a voxel [m]; 0 keeps all.
     """
     if size <= 0 or len(points) == 0:
-        return torch.arange(len(points))
+        return torch.arange(len(points), device=points.device)
     voxels, order = _voxel_numbers(points, size).sort(stable=True)
     first = torch.ones_like(voxels, dtype=torch.bool)
     first[1:] = voxels[1:] != voxels[:-1]
@@ -88,7 +88,7 @@ def thin_by_voxels(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, "
 
 def _voxel_numbers(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, " N"]:
     """A number for each voxel."""
-    numbers, count = torch.zeros(len(points), dtype=torch.int64), 1
+    numbers, count = torch.zeros(len(points), dtype=torch.int64, device=points.device), 1
     for axis in range(3):
         cells = torch.floor(points[:, axis].double() / size).long()
         cells -= cells.min()

@@ -100,7 +100,8 @@ def look_at(position: Float[Tensor, "*B 3"], target: Float[Tensor, "*B 3"]) -> F
     right = torch.linalg.cross(forward, up)
     right = right / right.norm(dim=-1, keepdim=True)
     down = torch.linalg.cross(forward, right)
-    world_from_cam = torch.eye(4, dtype=forward.dtype).expand(*forward.shape[:-1], 4, 4).clone()
+    world_from_cam = torch.eye(4, dtype=forward.dtype, device=forward.device)
+    world_from_cam = world_from_cam.expand(*forward.shape[:-1], 4, 4).clone()
     world_from_cam[..., :3, :3] = torch.stack([right, down, forward], dim=-1)
     world_from_cam[..., :3, 3] = position
     return world_from_cam
@@ -132,11 +133,11 @@ def orbit(
             f"orbit: expected radius, count and seconds above 0, got {radius}, {count} and {seconds}"
         )
     point = point.double()
-    share = torch.arange(count, dtype=torch.float64) / count
+    share = torch.arange(count, dtype=torch.float64, device=point.device) / count
     angle = math.pi + 2 * math.pi * turns * share
     offset = torch.stack([radius * angle.cos(), radius * angle.sin(), torch.full_like(angle, height)], dim=-1)
     poses = look_at(point + offset, point.expand(count, 3))
-    return CameraPath(poses, torch.full((count,), time_s, dtype=torch.float64), share * seconds)
+    return CameraPath(poses, torch.full_like(share, time_s), share * seconds)
 
 
 def resample(path: CameraPath, pictures_per_second: float) -> CameraPath:
@@ -154,7 +155,8 @@ def resample(path: CameraPath, pictures_per_second: float) -> CameraPath:
         return path
     length = float(path.shown_s[-1] - path.shown_s[0])
     count = max(2, round(length * pictures_per_second) + 1)
-    shown = path.shown_s[0] + torch.linspace(0, 1, count, dtype=path.shown_s.dtype) * length
+    shares = torch.linspace(0, 1, count, dtype=path.shown_s.dtype, device=path.shown_s.device)
+    shown = path.shown_s[0] + shares * length
     return at(path, shown)
 
 

@@ -66,7 +66,7 @@ def fit_points(
         ValueError: There are fewer than 3 points with weight, their numbers differ, or the source's
             coincide.
     """
-    weights = torch.ones(len(source)) if weights is None else weights
+    weights = torch.ones(len(source), device=source.device) if weights is None else weights
     if len(source) != len(target) or len(source) != len(weights):
         raise ValueError(
             f"source, target, weights: expected one length, got {len(source)}, {len(target)}, {len(weights)}"
@@ -105,10 +105,10 @@ def fit_points_robustly(
     Raises:
         ValueError: As `fit_points`.
     """
-    weights = torch.ones(len(source), dtype=torch.float64)
+    weights = torch.ones(len(source), dtype=torch.float64, device=source.device)
     found = fit_points(source, target, weights, with_scale)
     spread = float((target.double() - target.double().mean(dim=0)).norm(dim=1).max())
-    last = torch.full((len(source),), torch.inf, dtype=torch.float64)
+    last = torch.full_like(weights, torch.inf)
     for _ in range(_ITERATIONS):
         residuals = (found.points(source) - target).norm(dim=1)
         if float((residuals - last).abs().max()) <= _UNMOVED * spread:
@@ -145,8 +145,8 @@ def fit_motions(
     rotation = _average_turn(turns)
     source = source_from_body[:, :3, 3].double() @ rotation.T
     target = target_from_body[:, :3, 3].double()
-    weights = torch.ones(len(source), dtype=torch.float64)
-    scale, translation = 1.0, torch.zeros(3, dtype=torch.float64)
+    weights = source.new_ones(len(source))
+    scale, translation = 1.0, source.new_zeros(3)
     for _ in range(_ITERATIONS):
         share = (weights / weights.sum())[:, None]
         centre_source, centre_target = (share * source).sum(dim=0), (share * target).sum(dim=0)
@@ -179,7 +179,7 @@ def trajectory_error(
 def _turn(covariance: Float64[Tensor, "3 3"]) -> tuple[Float64[Tensor, "3 3"], float]:
     """The rotation nearest to a covariance target-source, and the spread along it."""
     U, S, Vh = torch.linalg.svd(covariance)
-    signs = torch.ones(3, dtype=torch.float64)
+    signs = torch.ones_like(S)
     # A mirrored solution is turned into the best rotation along the least certain axis.
     signs[2] = torch.sign(torch.linalg.det(U) * torch.linalg.det(Vh))
     return U @ torch.diag(signs) @ Vh, float((S * signs).sum())
@@ -187,7 +187,7 @@ def _turn(covariance: Float64[Tensor, "3 3"]) -> tuple[Float64[Tensor, "3 3"], f
 
 def _average_turn(turns: Float64[Tensor, "N 3 3"]) -> Float64[Tensor, "3 3"]:
     """The rotation nearest to most of them: chordal mean, reweighted."""
-    weights = torch.ones(len(turns), dtype=torch.float64)
+    weights = turns.new_ones(len(turns))
     average = turns[0]
     for _ in range(_ITERATIONS):
         average, _ = _turn((weights[:, None, None] * turns).sum(dim=0) / weights.sum())

@@ -78,7 +78,7 @@ class RefinedPoses:
                 self._motions.clear()
             world_from_ego = poses_at(self._times, self._world_from_ego, np.array([source_time_us]))[0]
             time_s = (source_time_us - self._start_us) * 1e-6
-            correction = self._refinement.ego_correction(time_s).detach().numpy()
+            correction = self._refinement.ego_correction(time_s).detach().cpu().numpy()
             self._motions[source_time_us] = world_from_ego @ correction @ np.linalg.inv(world_from_ego)
         return self._motions[source_time_us] @ source_from_thing
 

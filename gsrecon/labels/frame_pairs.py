@@ -94,7 +94,7 @@ def _refined(
     if refinement is None:
         return frame.world_from_cam
     pose = torch.from_numpy(frame.world_from_cam)
-    return refinement.refine(pose, frame.camera, log.time_s(frame.timestamp_us)).detach().numpy()
+    return refinement.refine(pose, frame.camera, log.time_s(frame.timestamp_us)).detach().cpu().numpy()
 
 
 def _name(frame: CameraFrame) -> str:

@@ -81,6 +81,7 @@ def sweep(
     """
     assert graph.recording is not None
     cameras, directions, face, x, y = _rays(spec, world_from_lidar)
+    cameras = cameras.to(graph.device)
     time_s = graph.recording.time_s(timestamp_us)
     with torch.no_grad():
         splats = graph.splats_at(torch.tensor([time_s]), 0)
@@ -91,17 +92,18 @@ def sweep(
             numbers[thing.row] = thing.subject.number
         z, ids, light = np.zeros(len(face)), np.zeros(len(face), np.int32), np.zeros(len(face))
         for number in range(_FACES):
-            of_face = replace(
+            one = replace(
                 cameras, viewmats=cameras.viewmats[number : number + 1], Ks=cameras.Ks[number : number + 1]
             )
-            drawn = rasterize(placement.splats, of_face, settings, backend=backend)
+            drawn = rasterize(placement.splats, one, settings, backend=backend)
             assert drawn.median_depth is not None
             assert drawn.ids is not None
             rays = np.flatnonzero(face == number)
             column, row = x[rays].astype(int), y[rays].astype(int)
-            z[rays] = _between(drawn.median_depth[0].numpy(), drawn.ids[0].numpy(), x[rays], y[rays])
-            ids[rays] = drawn.ids[0].numpy()[row, column]
-            light[rays] = drawn.image[0].mean(dim=-1).numpy()[row, column]
+            of_face = drawn.ids[0].cpu().numpy()
+            z[rays] = _between(drawn.median_depth[0].cpu().numpy(), of_face, x[rays], y[rays])
+            ids[rays] = of_face[row, column]
+            light[rays] = drawn.image[0].mean(dim=-1).cpu().numpy()[row, column]
     # Directions have length 1 along their face's axis: z is the factor.
     points = directions * z[:, None]
     distance = np.linalg.norm(points, axis=1)

@@ -63,7 +63,7 @@ def fitted(recording: Recording, refinement: CameraRefinement | None = None) -> 
     for frame in frames:
         pose = torch.from_numpy(frame.world_from_cam)
         pose = refinement.refine(pose, frame.camera, recording.time_s(frame.timestamp_us))
-        refined.append(replace(frame, world_from_cam=pose.detach().numpy()))
+        refined.append(replace(frame, world_from_cam=pose.detach().cpu().numpy()))
     return refined
 
 

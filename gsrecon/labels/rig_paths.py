@@ -84,7 +84,7 @@ class Rig:
                     continue
                 pose = torch.from_numpy(frame.world_from_cam)
                 if refinement is not None:
-                    pose = refinement.refine(pose, name, recording.time_s(frame.timestamp_us)).detach()
+                    pose = refinement.refine(pose, name, recording.time_s(frame.timestamp_us)).detach().cpu()
                 times.append(frame.timestamp_us)
                 poses.append(pose.numpy())
             if not times:

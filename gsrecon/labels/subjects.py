@@ -99,7 +99,7 @@ def place(
             if there:
                 assert splats.world_from_object is not None
                 object_row = graph.objects.number(subject.id)
-                pose = splats.world_from_object[0, object_row].detach().double().numpy()
+                pose = splats.world_from_object[0, object_row].detach().double().cpu().numpy()
                 rigid = _looks_rigid(subject) and not bool(node.deforms[number])
                 placed.append(Placed(subject, pose, object_row, rigid))
             continue
@@ -108,8 +108,9 @@ def place(
             others.append(Placed(subject, pose, row, _looks_rigid(subject)))
             row += 1
     in_world, around = len(graph.objects), row
-    poses = torch.eye(4, dtype=torch.float64).repeat(1, 2 * around, 1, 1)
-    index = torch.zeros(len(splats), dtype=torch.int32)
+    device = splats.means.device
+    poses = torch.eye(4, dtype=torch.float64, device=device).repeat(1, 2 * around, 1, 1)
+    index = torch.zeros(len(splats), dtype=torch.int32, device=device)
     if splats.object_index is not None and splats.world_from_object is not None:
         index = splats.object_index.clone()
         for first in (0, around):
@@ -133,7 +134,7 @@ def pose_at(
     node, number, there = modelled[subject.id]
     if not there:
         return None
-    return node.trajectories.at(torch.tensor([time_s]))[0, number].detach().numpy()
+    return node.trajectories.at(torch.tensor([time_s]))[0, number].detach().cpu().numpy()
 
 
 def _modelled(graph: SceneGraph, time_s: float) -> dict[str, tuple[RigidActors, int, bool]]:
@@ -157,6 +158,7 @@ def _part_from_surroundings(
     half = torch.full((around, 3), torch.inf)
     for thing in placed:
         half[thing.row] = 0.5 * torch.from_numpy(thing.subject.size_lwh).float()
+    half = half.to(means.device)
     rows = (index > 0).nonzero()[:, 0]
     own, in_actor = half[index[rows].long()], means[rows]
     outside = (in_actor.abs() > own + _MARGIN_M).any(dim=1) | (in_actor[:, 2] < -own[:, 2] + _BOTTOM_M)
@@ -177,8 +179,8 @@ def _claim(
     x, y = still[:, 0].contiguous(), still[:, 1].contiguous()
     for thing in others:
         size = torch.from_numpy(thing.subject.size_lwh).float()
-        pose = torch.from_numpy(thing.world_from_actor).float()
         reach = 0.5 * float(size.norm())
+        size, pose = size.to(means), torch.from_numpy(thing.world_from_actor).to(means)
         near = (((x - pose[0, 3]).abs() <= reach) & ((y - pose[1, 3]).abs() <= reach)).nonzero()[:, 0]
         in_actor = (still[near] - pose[:3, 3]) @ pose[:3, :3]
         inside = (in_actor.abs() <= 0.5 * size).all(dim=1)
@@ -193,6 +195,7 @@ def of_objects(splats: Splats, rows: Sequence[int]) -> Splats:
     assert splats.world_from_object is not None
     wanted = torch.zeros(splats.world_from_object.shape[1], dtype=torch.bool)
     wanted[list(rows)] = True
+    wanted = wanted.to(splats.means.device)
     kept = wanted[splats.object_index.long()].nonzero()[:, 0]
     return Splats(
         means=splats.means[kept],
@@ -216,11 +219,11 @@ def mirrored(splats: Splats, placed: Sequence[Placed], in_world: int) -> Splats:
     assert splats.world_from_object is not None
     index = splats.object_index.long()
     count = splats.world_from_object.shape[1]
-    actor_from_frame = torch.eye(4, dtype=torch.float64).repeat(count, 1, 1)
+    actor_from_frame = torch.eye(4, dtype=torch.float64, device=index.device).repeat(count, 1, 1)
     world_from_object = splats.world_from_object.clone()
     for thing in placed:
         if thing.row >= in_world:
-            pose = torch.from_numpy(thing.world_from_actor)
+            pose = torch.from_numpy(thing.world_from_actor).to(actor_from_frame)
             actor_from_frame[thing.row] = inverse(pose)
             world_from_object[:, thing.row] = pose
     moves = actor_from_frame[index]
@@ -228,8 +231,8 @@ def mirrored(splats: Splats, placed: Sequence[Placed], in_world: int) -> Splats:
     quats = quat_multiply(rotmat_to_quat(actor_from_frame[:, :3, :3])[index], splats.quats.double())
     return replace(
         splats,
-        means=(means * torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64)).float(),
+        means=(means * means.new_tensor([1.0, -1.0, 1.0])).float(),
         # A reflection turns an axis of rotation as it turns a vector, and reverses the turn.
-        quats=(quats * torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)).float(),
+        quats=(quats * quats.new_tensor([1.0, -1.0, 1.0, -1.0])).float(),
         world_from_object=world_from_object,
     )

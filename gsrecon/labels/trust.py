@@ -179,12 +179,12 @@ class Trust:
             return self._depths[number]
         graph: SceneGraph = for_frame(self._scene, frame)
         time = torch.tensor([self._recording.time_s(frame.timestamp_us)])
-        cameras = camera_at(lens, torch.from_numpy(frame.world_from_cam))
+        cameras = camera_at(lens, torch.from_numpy(frame.world_from_cam)).to(graph.device)
         with torch.no_grad():
             splats = graph.splats_at(time, 0, cameras)
             drawn = rasterize(splats, cameras, graph.settings, backend=self._backend)
         assert drawn.depth is not None
-        self._depths[number] = drawn.depth[0].numpy().copy()
+        self._depths[number] = drawn.depth[0].cpu().numpy().copy()
         while len(self._depths) > _KEPT:
             self._depths.popitem(last=False)
         return self._depths[number]

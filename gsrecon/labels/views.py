@@ -101,7 +101,7 @@ class Labeler:
         """
         assert graph.recording is not None
         time_s = torch.tensor([graph.recording.time_s(timestamp_us)])
-        cameras = camera_at(lens, torch.from_numpy(world_from_cam))
+        cameras = camera_at(lens, torch.from_numpy(world_from_cam)).to(graph.device)
         with torch.no_grad():
             splats = graph.splats_at(time_s, graph.settings.sh_degree, cameras)
             placement = place(graph, self.subjects, self.adaptor, timestamp_us, splats)
@@ -115,7 +115,7 @@ class Labeler:
                 image = graph.appearance.apply(image, lens.name, None)
             assert drawn.ids is not None
             assert drawn.median_depth is not None
-            ids, depth = drawn.ids[0].numpy(), drawn.median_depth[0].numpy()
+            ids, depth = drawn.ids[0].cpu().numpy(), drawn.median_depth[0].cpu().numpy()
             priors = self._priors(lens, world_from_cam, placed)
             found = measure(placement, cameras, graph.settings, ids, placed, priors, self.backend)
         objects, unmeasured = [], []
@@ -132,9 +132,9 @@ class Labeler:
             camera=lens.name,
             timestamp_us=timestamp_us,
             world_from_cam=world_from_cam,
-            image=to_uint8(image[0].numpy()),
+            image=to_uint8(image[0].cpu().numpy()),
             depth=depth,
-            alpha=drawn.alpha[0].numpy(),
+            alpha=drawn.alpha[0].cpu().numpy(),
             instance=instance,
             semantic=semantic,
             objects=tuple(objects),

@@ -71,7 +71,8 @@ class RigidActors:
         self.sizes_lwh = sizes_lwh
         self.trajectories = trajectories
         self.deformation = deformation
-        self.deforms = torch.zeros(len(object_ids), dtype=torch.bool) if deforms is None else deforms
+        rigid = torch.zeros(len(object_ids), dtype=torch.bool, device=object_of_row.device)
+        self.deforms = rigid if deforms is None else deforms
 
     def splats_at(
         self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None

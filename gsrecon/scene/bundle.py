@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from gsrecon.errors import CheckpointError
@@ -45,11 +46,12 @@ def save_scene(graph: SceneGraph, folder: Path) -> None:
     write_sealed(Path(folder), files)
 
 
-def load_scene(folder: Path) -> SceneGraph:
+def load_scene(folder: Path, device: torch.device | str = "cpu") -> SceneGraph:
     """Reads a scene bundle, checked against its manifest.
 
     Args:
         folder: The bundle, or a run or checkpoint folder that holds one (the latest is taken).
+        device: Where its tensors go.
 
     Raises:
         CheckpointError: The bundle is missing, damaged or of another format version.
@@ -58,7 +60,7 @@ def load_scene(folder: Path) -> SceneGraph:
     files = check_sealed(folder)
     try:
         stored = json.loads(files["scene.json"].read_bytes())
-        nodes = [_restored(entry, files[entry["file"]]) for entry in stored["nodes"]]
+        nodes = [_restored(entry, files[entry["file"]], device) for entry in stored["nodes"]]
         recording = None if stored["recording"] is None else Recording.from_json(stored["recording"])
         settings = RasterizeSettings(**stored["settings"])
         return SceneGraph(nodes, ObjectTable(stored["objects"]), recording, settings)
@@ -120,13 +122,13 @@ def mapped_tensors(path: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(path)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors of a safetensors file, in memory of their own."""
-    return {name: tensor.clone() for name, tensor in mapped_tensors(path).items()}
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    """Tensors of a safetensors file, in memory of their own on a device."""
+    return {name: tensor.to(device, copy=True) for name, tensor in mapped_tensors(path).items()}
 
 
-def _restored(entry: dict[str, Any], path: Path) -> Node:
+def _restored(entry: dict[str, Any], path: Path, device: torch.device | str) -> Node:
     kind = NODE_KINDS.get(entry["kind"])
     if kind is None:
         raise ValueError(f"node {entry['id']!r} is of the unknown kind {entry['kind']!r}")
-    return kind.restored(entry["id"], entry["settings"], read_tensors(path))
+    return kind.restored(entry["id"], entry["settings"], read_tensors(path, device))

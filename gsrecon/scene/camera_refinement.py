@@ -50,7 +50,7 @@ class CameraRefinement:
     def refine(
         self, world_from_cam: Float64[Tensor, "4 4"], camera: str, time_s: float
     ) -> Float64[Tensor, "4 4"]:
-        """The corrected pose; differentiable in the corrections.
+        """The corrected pose, on the device of the corrections and differentiable in them.
 
         Raises:
             ValueError: The camera was not fitted.
@@ -61,8 +61,9 @@ class CameraRefinement:
         rig = self._rig(time_s)
         own = torch.cat([self.camera_translations[number], self.camera_rotations[number]])
         of_rig, of_camera = se3_exp(torch.stack([rig, own]).double())
-        mounted = self._cam_from_ego[camera] @ of_rig @ self._ego_from_cam[camera]
-        return world_from_cam.double() @ mounted @ of_camera
+        cam_from_ego, ego_from_cam = self._cam_from_ego[camera], self._ego_from_cam[camera]
+        mounted = cam_from_ego.to(own.device) @ of_rig @ ego_from_cam.to(own.device)
+        return world_from_cam.to(mounted) @ mounted @ of_camera
 
     def ego_correction(self, time_s: float) -> Float64[Tensor, "4 4"]:
         """The rig's part alone: world_from_ego' = world_from_ego @ this."""

@@ -78,7 +78,7 @@ class Deformation:
         """Of the latest call with gradients."""
         self.evidence: Float[Tensor, "E 8"] = torch.zeros(0, 8)
         """Place [m], time [s], whether what is at home there was to be seen then (1, 0), and how far it had
-        moved [m], NaN where that is unknown: see `evidence_error`."""
+        moved [m], NaN where that is unknown: see `evidence_error`. It stays on the CPU."""
 
     @staticmethod
     def start(
@@ -176,13 +176,14 @@ class Deformation:
         if len(self.evidence) == 0 or self.generator is None or not self.phase.active:
             return None
         chosen = self.evidence[torch.randint(len(self.evidence), (count,), generator=self.generator)]
-        state = 0.5 + 0.5 * torch.rand(count, generator=self.generator)
+        state = 0.5 + 0.5 * torch.rand(count, generator=self.generator).to(self.state.device)
+        known = chosen[:, 5].isfinite().nonzero()[:, 0]
+        chosen, known = chosen.to(self.state.device), known.to(self.state.device)
         motion, shown = self._answers(chosen[:, :3], state, chosen[:, 3:4], None)
         error = chosen.new_zeros(())
         if shown is not None:
             error = torch.where(chosen[:, 4] > 0.5, (1 - shown).clamp_min(0), shown).square().mean()
-        known = chosen[:, 5].isfinite()
-        if motion is not None and bool(known.any()):
+        if motion is not None and len(known) > 0:
             away = (motion[known, :3] - chosen[known, 5:]).norm(dim=1)
             error = error + 0.2 * away.sum() / count
         return error
@@ -219,7 +220,7 @@ class Deformation:
         names = (_TRUNK, _MOTION, _ENHANCEMENT, "oem", "codes")
         networks = {name: t for name, t in tensors.items() if name.split(".")[0] in names}
         again = Deformation(config, extent, tensors["state"], networks)
-        again.evidence = tensors.get("evidence", again.evidence)
+        again.evidence = tensors.get("evidence", again.evidence).cpu()
         return again
 
     def _limit_share(self) -> None:
@@ -237,7 +238,8 @@ class Deformation:
             dynamic, share = self.dynamic, self.phase.sampled_share
             running = dynamic
             if share > 0:
-                running = dynamic | (torch.rand(len(dynamic), generator=self.generator) < share)
+                drawn = torch.rand(len(dynamic), generator=self.generator).to(dynamic.device)
+                running = dynamic | (drawn < share)
             rows = running.nonzero()[:, 0]
             if concerned is not None:
                 rows = rows[concerned(rows)]
@@ -252,7 +254,8 @@ class Deformation:
         if len(others) <= self.config.most_sampled:
             return rows
         kept = dynamic.clone()
-        kept[others[torch.randperm(len(others), generator=self.generator)[: self.config.most_sampled]]] = True
+        chosen = torch.randperm(len(others), generator=self.generator)[: self.config.most_sampled]
+        kept[others[chosen.to(others.device)]] = True
         return rows[kept]
 
     def _run(

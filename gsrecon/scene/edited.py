@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from gsrecon.errors import SpecError
 from gsrecon.scene.edits import Edit, apply_edits
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene, open_scene
 
 
-def edited_scene(folder: Path, edits: Sequence[Edit]) -> Scene:
-    """A stored scene with an edit list applied.
+def edited_scene(folder: Path, edits: Sequence[Edit], device: torch.device | str = "cpu") -> Scene:
+    """A stored scene with an edit list applied, on a device.
 
     Raises:
         SpecError: An edit names what is not there, or the scene is cut into groups.
         CheckpointError: The scene is missing or damaged.
     """
-    scene = open_scene(folder)
+    scene = open_scene(folder, device)
     if edits and not isinstance(scene, SceneGraph):
         raise SpecError("edit lists work on scenes of one piece; this one is cut into groups")
     if isinstance(scene, SceneGraph):

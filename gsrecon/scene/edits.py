@@ -151,17 +151,18 @@ def _replace(graph: SceneGraph, old: RigidActors, new: RigidActors) -> None:
 def _chosen(node: RigidActors, numbers: Sequence[int], ids: Sequence[str] | None = None) -> RigidActors:
     """Some objects of a node, in a new one; one that is named twice is there twice."""
     rows = [(node.object_of_row == number).nonzero()[:, 0] for number in numbers]
-    kept = torch.cat([*rows, torch.zeros(0, dtype=torch.int64)])
+    device = node.object_of_row.device
+    kept = torch.cat([*rows, torch.zeros(0, dtype=torch.int64, device=device)])
     if node.deformation is not None:
         raise SpecError(
             "edit list: where some objects deform in their boxes, none can be removed or doubled yet"
         )
-    labels = [torch.full((len(of),), k, dtype=torch.int32) for k, of in enumerate(rows)]
-    chosen = torch.tensor(list(numbers), dtype=torch.int64)
+    labels = [torch.full((len(of),), k, dtype=torch.int32, device=device) for k, of in enumerate(rows)]
+    chosen = torch.tensor(list(numbers), dtype=torch.int64, device=device)
     return RigidActors(
         [node.object_ids[number] for number in numbers] if ids is None else ids,
         Gaussians(**{name: tensor.detach()[kept] for name, tensor in node.gaussians.named().items()}),
-        torch.cat([*labels, torch.zeros(0, dtype=torch.int32)]),
+        torch.cat([*labels, torch.zeros(0, dtype=torch.int32, device=device)]),
         node.sizes_lwh[chosen],
         _chosen_ways(node.trajectories, numbers),
         None,
@@ -176,7 +177,7 @@ def _chosen_ways(ways: Trajectories, numbers: Sequence[int]) -> Trajectories:
         spans = [slice(end - int(count), end) for end, count in zip(ends, counts.tolist(), strict=True)]
         return torch.cat([values[spans[number]] for number in numbers] or [values[:0]]).clone()
 
-    chosen = torch.tensor(list(numbers), dtype=torch.int64)
+    chosen = torch.tensor(list(numbers), dtype=torch.int64, device=ways.key_counts.device)
     found = Trajectories(
         ways.key_counts[chosen],
         part(ways.key_counts, ways.key_times_s),
@@ -194,4 +195,4 @@ def _moved(ways: Trajectories, number: int, motion: Float64[np.ndarray, "4 4"]) 
     """Moves an object all along its way; its corrections stay in its own axes."""
     stop = int(ways.key_counts[: number + 1].sum())
     start = stop - int(ways.key_counts[number])
-    ways.key_poses[start:stop] = ways.key_poses[start:stop] @ torch.from_numpy(motion)
+    ways.key_poses[start:stop] = ways.key_poses[start:stop] @ torch.from_numpy(motion).to(ways.key_poses)

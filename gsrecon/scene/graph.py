@@ -16,7 +16,7 @@ from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.deformable_field import DeformableField
 from gsrecon.scene.deformation import Deformation
-from gsrecon.scene.node import GaussianNode, Node
+from gsrecon.scene.node import GaussianNode, Node, node_on
 from gsrecon.scene.objects import ObjectTable
 from gsrecon.scene.recording import Recording
 from gsrecon.scene.sky import Sky
@@ -86,6 +86,21 @@ class SceneGraph:
         return node
 
     @property
+    def device(self) -> torch.device:
+        """Where its tensors are: all on one device."""
+        tensors = (tensor for node in self._nodes.values() for tensor in node.parameters().values())
+        return next((tensor.device for tensor in tensors), torch.device("cpu"))
+
+    def to(self, device: torch.device | str) -> "SceneGraph":
+        """The scene on a device: itself where it is there already, else a copy."""
+        if self.device == torch.device(device):
+            return self
+        nodes = [node_on(node, device) for node in self._nodes.values()]
+        moved = SceneGraph(nodes, ObjectTable(self.objects.ids), self.recording, self.settings)
+        moved.frozen = set(self.frozen)
+        return moved
+
+    @property
     def gaussian_nodes(self) -> list[GaussianNode]:
         """The nodes that are drawn as Gaussians, in the order of their rows in `splats_at`."""
         return [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
@@ -142,7 +157,7 @@ class SceneGraph:
         background node is handed over as it is, without copying.
 
         Args:
-            times_s: Time of each camera from the start of the log [s].
+            times_s: Time of each camera from the start of the log [s]; best on the CPU, where they are read.
             sh_degree: Hand over harmonics up to this degree only; None hands over all of them.
             cameras: Who will look; what none of them can see need not be where it is at that time.
 
@@ -183,7 +198,7 @@ class SceneGraph:
                 f"objects: expected a number for {node.object_ids[numbers.index(0)]!r}, which moves, got "
                 "none; append it"
             )
-        return torch.tensor(numbers, dtype=torch.int64)
+        return torch.tensor(numbers, dtype=torch.int64, device=node.gaussians.means.device)
 
     def _only(self, kind: type[_N]) -> _N | None:
         return next((node for node in self._nodes.values() if isinstance(node, kind)), None)
@@ -211,7 +226,7 @@ class SceneGraph:
 def _object_index(parts: list[Splats], numbers: list[Int64[Tensor, " _"]]) -> Int32[Tensor, " N"]:
     return torch.cat(
         [
-            torch.zeros(len(part), dtype=torch.int32)
+            torch.zeros(len(part), dtype=torch.int32, device=part.means.device)
             if part.object_index is None
             else of_node.int()[part.object_index.long()]
             for part, of_node in zip(parts, numbers, strict=True)
@@ -225,7 +240,7 @@ def _world_from_object(
     """Poses in the order of the table; the identity for the background and for objects that are gone."""
     known = [(part.world_from_object, k) for part, k in zip(parts, numbers, strict=True) if len(k) > 0]
     poses = torch.cat([pose.double() for pose, _ in known if pose is not None], dim=1)
-    identity = torch.eye(4, dtype=torch.float64).expand(len(poses), count, 4, 4)
+    identity = torch.eye(4, dtype=torch.float64, device=poses.device).expand(len(poses), count, 4, 4)
     return identity.index_copy(1, torch.cat([k for _, k in known]), poses)
 
 

@@ -108,7 +108,7 @@ class GroupPlan:
 
     def of_pose(self, world_from_cam: Float[Tensor, "4 4"]) -> int:
         """The group of the nearest recorded pose; looking elsewhere counts like being elsewhere."""
-        pose = world_from_cam.detach().double().numpy()
+        pose = world_from_cam.detach().cpu().double().numpy()
         away = np.linalg.norm(self._poses[:, :3, 3] - pose[:3, 3], axis=1)
         # trace(A^T B) = 1 + 2 cos(angle between them)
         cosine = (np.einsum("fij,ij->f", self._poses[:, :3, :3], pose[:3, :3]) - 1) / 2
@@ -141,7 +141,7 @@ class GroupPlan:
         """Rows of another group's Gaussians, in world, that a group draws as its halo.
 
         A group lends what its own pictures see within the reach. What it has beyond is private: fitted to
-        look right from its own stretch of the way only.
+        look right from its own stretch of the way only. As all of a plan, this is found out on the CPU.
         """
         radii = support_radii(gaussians.scales)
         reach, rows = self.groups.reach_m, torch.arange(len(gaussians))

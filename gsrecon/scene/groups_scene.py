@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import safetensors
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,13 +27,18 @@ from gsrecon.scene.static import StaticGroup
 class GroupedScene:
     """The groups of a scene, read when a pose needs them; the latest stay in memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, device: torch.device | str = "cpu") -> None:
         """Opens the folder of groups; no Gaussian is read yet.
+
+        Args:
+            folder: Of the groups.
+            device: Where groups go when they are read.
 
         Raises:
             CheckpointError: The folder is incomplete, damaged, or of another version of gsrecon.
         """
         self._store = GroupStore(folder)
+        self._device = device
         self.plan: GroupPlan
         self.settings: RasterizeSettings
         self.plan, self.settings = self._store.read_plan()
@@ -74,7 +80,7 @@ class GroupedScene:
         while len(self._resident) >= self.plan.groups.resident:
             self._resident.popitem(last=False)
             give_back_memory()
-        graph = self._store.own(number)
+        graph = self._store.own(number, self._device)
         graph.recording, graph.settings = self.recording, self.settings
         self._store.surround(graph, number, self.plan)
         _join_static(graph)
@@ -99,16 +105,16 @@ Scene = SceneGraph | GroupedScene
 """A scene in one piece, which is the graph for every pose, or cut into groups."""
 
 
-def open_scene(folder: Path) -> Scene:
-    """A scene that a run, checkpoint or scene folder holds, whole or in groups.
+def open_scene(folder: Path, device: torch.device | str = "cpu") -> Scene:
+    """A scene that a run, checkpoint or scene folder holds, whole or in groups, on a device.
 
     Raises:
         CheckpointError: There is none, or it is damaged or of another format version.
     """
     for inner in (Path(folder), Path(folder) / "groups"):
         if GroupStore(inner).planned:
-            return GroupedScene(inner)
-    return load_scene(folder)
+            return GroupedScene(inner, device)
+    return load_scene(folder, device)
 
 
 def for_frame(scene: Scene, frame: RecordedFrame) -> SceneGraph:

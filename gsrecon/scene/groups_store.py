@@ -26,7 +26,7 @@ from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan, Groups
 from gsrecon.scene.halo import Halo
-from gsrecon.scene.node import GaussianNode, Node
+from gsrecon.scene.node import GaussianNode, Node, node_on
 from gsrecon.scene.recording import Recording
 from gsrecon.scene.sealed import check_sealed, read_sealed, write_sealed
 from gsrecon.scene.static import StaticGroup
@@ -102,20 +102,23 @@ class GroupStore:
                 "the gsrecon that wrote it"
             ) from error
 
-    def own(self, number: int) -> SceneGraph:
-        """What a group owns, as stored last.
+    def own(self, number: int, device: torch.device | str = "cpu") -> SceneGraph:
+        """What a group owns, as stored last, on a device.
 
         Raises:
             CheckpointError: The group is not there or damaged.
         """
-        return load_scene(self.group(number) / "latest" / "scene")
+        return load_scene(self.group(number) / "latest" / "scene", device)
 
     def surround(self, graph: SceneGraph, number: int, plan: GroupPlan) -> None:
         """Adds all that a group draws and does not own, frozen: halo, far field, sky, cameras' constants.
 
         Corrections of the other groups' pictures are brought up to date.
         """
-        shared = {node.id: node for node in _nodes(self.shared / "latest" / "scene", _is_shared)}
+        device = graph.device
+        shared = {
+            node.id: node_on(node, device) for node in _nodes(self.shared / "latest" / "scene", _is_shared)
+        }
         for node in shared.values():
             if node.id in graph:
                 continue
@@ -131,7 +134,8 @@ class GroupStore:
                     if len(node.gaussians) == 0:
                         continue
                 node.id = f"{node.id}-{other:03d}"
-                graph.add(Halo(node.id, node.gaussians, focal) if isinstance(node, StaticGroup) else node)
+                lent = node_on(node, device)
+                graph.add(Halo(lent.id, lent.gaussians, focal) if isinstance(lent, StaticGroup) else lent)
                 graph.frozen.add(node.id)
         graph.frozen |= {name for name in SHARED_PARAMETERS if name.partition("/")[0] in graph}
         self._correct(graph, number, plan, shared)
@@ -156,8 +160,9 @@ class GroupStore:
             for node in _nodes(self.group(other) / "latest" / "scene", _is_correction):
                 rows = owners[node.id] == other
                 for parameter in _OF_PICTURES[node.id]:
+                    table, known = graph[node.id].parameters()[parameter], node.parameters()[parameter]
                     with torch.no_grad():
-                        graph[node.id].parameters()[parameter][rows] = node.parameters()[parameter][rows]
+                        table[rows] = known[rows].to(table.device)
 
 
 def picture_groups(plan: GroupPlan, node: Node) -> Int64[Tensor, " P"]:
@@ -177,7 +182,7 @@ def only_own_pictures(graph: SceneGraph, number: int, plan: GroupPlan) -> None:
     for id, parameters in _OF_PICTURES.items():
         if id not in graph:
             continue
-        owned = (picture_groups(plan, graph[id]) == number).float()[:, None]
+        owned = (picture_groups(plan, graph[id]) == number).float()[:, None].to(graph.device)
         for parameter in parameters:
             graph[id].parameters()[parameter].register_hook(lambda gradient, owned=owned: gradient * owned)
 

@@ -35,7 +35,8 @@ class Halo(StaticGroup):
         self._high = (gaussians.means + reach).amax(dim=0)
         merged = merged_by_voxels(gaussians, _EDGE_PX * AFAR_M / focal_px)
         self._merged = StaticGroup(id, merged)
-        self._nothing = StaticGroup(id, gaussians.resampled(Resample.keep(torch.zeros(0, dtype=torch.int64))))
+        nothing = torch.zeros(0, dtype=torch.int64, device=gaussians.means.device)
+        self._nothing = StaticGroup(id, gaussians.resampled(Resample.keep(nothing)))
 
     def splats_at(
         self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -70,3 +71,15 @@ class GaussianNode(Node, Protocol):
             The parameters that have a row for each Gaussian, by name: new leaves.
         """
         ...
+
+
+def node_on(node: Node, device: torch.device | str) -> Node:
+    """A node with its tensors on a device: itself where they are there, else a copy; leaves stay leaves."""
+    there = torch.device(device)
+    if all(tensor.device == there for tensor in node.tensors().values()):
+        return node
+    tensors = {
+        name: tensor.detach().to(there).requires_grad_(tensor.requires_grad)
+        for name, tensor in node.tensors().items()
+    }
+    return type(node).restored(node.id, node.settings(), tensors)

@@ -10,10 +10,13 @@ from gsrecon.geometry.camera import CameraModel, Cameras
 
 
 def picture_directions(cameras: Cameras, camera: int) -> Float[Tensor, "H W 3"]:
-    """Viewing directions of all pixel centres of one camera in its own axes, kept for the next picture."""
+    """Viewing directions of all pixel centres of one camera in its own axes, kept for the next picture.
+
+    They are on the device of the cameras.
+    """
     distortion = None if cameras.distortion is None else tuple(cameras.distortion[camera].tolist())
     K = tuple(cameras.Ks[camera].flatten().tolist())
-    return _picture_directions(K, distortion, cameras.width, cameras.height, cameras.model)
+    return _picture_directions(K, distortion, cameras.width, cameras.height, cameras.model, cameras.Ks.device)
 
 
 @lru_cache(maxsize=16)
@@ -23,6 +26,7 @@ def _picture_directions(
     width: int,
     height: int,
     model: CameraModel,
+    device: torch.device,
 ) -> Float[Tensor, "H W 3"]:
     lens = Cameras(
         viewmats=torch.eye(4)[None],
@@ -33,7 +37,7 @@ def _picture_directions(
         distortion=None if distortion is None else torch.tensor([distortion]),
     )
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    return directions_in_cam(lens, 0, x, y)
+    return directions_in_cam(lens, 0, x, y).to(device)
 
 
 def directions_in_cam(

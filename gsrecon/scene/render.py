@@ -26,7 +26,7 @@ def render(
 
     Args:
         graph: The scene.
-        cameras: Where to look from.
+        cameras: Where to look from; on any device.
         times_s: Time of each camera from the start of the log [s].
         settings: Passed to the rasterizer, `sh_degree` also limits what is handed over; None takes those
             the scene was fitted with.
@@ -34,9 +34,11 @@ def render(
         backend: Passed to the rasterizer.
 
     Returns:
-        What the rasterizer gives; the image is not clamped, alpha is that of the Gaussians alone.
+        What the rasterizer gives, on the device of the scene; the image is not clamped, alpha is that of the
+        Gaussians alone.
     """
     settings = graph.settings if settings is None else settings
+    cameras = cameras.to(graph.device)
     splats = graph.splats_at(times_s, settings.sh_degree, cameras)
     drawn = rasterize(splats, cameras, settings, backend=backend)
     image = drawn.image
@@ -67,8 +69,8 @@ def render_frame(
 
 
 def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame) -> Cameras:
-    """The camera of a recorded picture with the scene's pose refinement, C = 1."""
-    world_from_cam = torch.from_numpy(frame.world_from_cam)
+    """The camera of a recorded picture with the scene's pose refinement, on its device, C = 1."""
+    world_from_cam = torch.from_numpy(frame.world_from_cam).to(graph.device)
     if graph.camera_refinement is not None:
         time_s = recording.time_s(frame.timestamp_us)
         world_from_cam = graph.camera_refinement.refine(world_from_cam, frame.camera, time_s)
@@ -76,12 +78,13 @@ def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame)
 
 
 def camera_at(lens: RecordedCamera, world_from_cam: Float[Tensor, "4 4"]) -> Cameras:
-    """A recorded camera's lens at any pose, C = 1; differentiable in the pose."""
+    """A recorded camera's lens at any pose, on its device, C = 1; differentiable in the pose."""
+    device = world_from_cam.device
     return Cameras(
         viewmats=inverse(world_from_cam.double()).float()[None],
-        Ks=torch.from_numpy(lens.K).float()[None],
+        Ks=torch.from_numpy(lens.K).float()[None].to(device),
         width=lens.width,
         height=lens.height,
         model=lens.model,
-        distortion=None if lens.distortion is None else torch.tensor([lens.distortion]),
+        distortion=None if lens.distortion is None else torch.tensor([lens.distortion], device=device),
     )

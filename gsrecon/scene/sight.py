@@ -39,7 +39,7 @@ def _side_planes(cameras: Cameras, camera: int) -> Float[Tensor, "5 3"]:
     A pixel x = fx X / Z + cx is right of the left edge where fx X + cx Z > 0, and so on.
     """
     K = cameras.Ks[camera].detach()
-    fx, fy, cx, cy, skew = (float(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], K[0, 1]))
+    (fx, skew, cx), (_, fy, cy), _ = K.tolist()
     planes = torch.tensor(
         [
             [fx, skew, cx + _BLUR_PX],

@@ -35,8 +35,8 @@ class Sky:
                 image[c],
                 alpha[c],
                 self.texels,
-                picture_directions(cameras, c).to(self.texels.dtype),
-                cameras.viewmats[c, :3, :3].detach().T.to(self.texels.dtype),
+                picture_directions(cameras, c).to(self.texels),
+                cameras.viewmats[c, :3, :3].detach().T.to(self.texels),
             )
             for c in range(len(cameras))
         ]
@@ -44,7 +44,7 @@ class Sky:
 
     def look(self, directions_in_world: Float[Tensor, "M 3"]) -> Float[Tensor, "M 3"]:
         """Colours in directions of any length but zero, differentiable in the texels."""
-        return look_up(self.texels, directions_in_world.detach().to(self.texels.dtype))
+        return look_up(self.texels, directions_in_world.detach().to(self.texels))
 
     def parameters(self) -> dict[str, Tensor]:
         """The texels."""

@@ -40,9 +40,10 @@ class Trajectories:
         self.knot_times_s = knot_times_s
         self.spans_s = spans_s
         """From when to when each object is there [s]."""
-        self.translations: Float[Tensor, "R 3"] = torch.zeros(len(knot_times_s), 3)
+        zeros = torch.zeros(len(knot_times_s), 3, device=knot_times_s.device)
+        self.translations: Float[Tensor, "R 3"] = zeros
         """Corrections along the object's axes [m]."""
-        self.rotations: Float[Tensor, "R 3"] = torch.zeros(len(knot_times_s), 3)
+        self.rotations: Float[Tensor, "R 3"] = zeros.clone()
         """Corrections about the object's axes [rad]."""
 
     @staticmethod
@@ -86,7 +87,7 @@ class Trajectories:
 
     def present(self, times_s: Float[Tensor, " C"]) -> Bool[Tensor, "C K"]:
         """Which objects are there at each time."""
-        times = times_s.double()[:, None]
+        times = times_s.to(self.spans_s)[:, None]
         return (times >= self.spans_s[:, 0]) & (times <= self.spans_s[:, 1])
 
     def at(self, times_s: Float[Tensor, " C"]) -> Float64[Tensor, "C K 4 4"]:
@@ -95,7 +96,7 @@ class Trajectories:
         gone = ~self.present(times_s)
         if not bool(gone.any()):
             return poses
-        nowhere = torch.eye(4, dtype=torch.float64)
+        nowhere = torch.eye(4, dtype=torch.float64, device=poses.device)
         nowhere[2, 3] = -_NOWHERE_M
         return torch.where(gone[:, :, None, None], nowhere, poses)
 
@@ -182,8 +183,8 @@ def _located(
     """
     first = counts.cumsum(0) - counts
     last = first + counts - 1
-    owner = torch.repeat_interleave(torch.arange(len(counts)), counts)
-    earlier = torch.zeros(len(counts), dtype=torch.int64).index_add(0, owner, (times_s <= time_s).long())
+    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    earlier = torch.zeros_like(counts).index_add(0, owner, (times_s <= time_s).long())
     before = (first + earlier - 1).clamp(first, (last - 1).clamp(first))
     after = (before + 1).clamp(max=last)
     step = times_s[after] - times_s[before]
@@ -195,6 +196,6 @@ def _located(
 def _inner(counts: Int64[Tensor, " K"]) -> Int64[Tensor, " I"]:
     """Entries that have another one of the same object behind them."""
     last = counts.cumsum(0) - 1
-    entries = torch.ones(int(counts.sum()), dtype=torch.bool)
+    entries = torch.ones(int(counts.sum()), dtype=torch.bool, device=counts.device)
     entries[last] = False
     return entries.nonzero()[:, 0]

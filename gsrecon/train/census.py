@@ -22,7 +22,7 @@ def shown_pixels(graph: SceneGraph, views: Views, backend: Backend = "auto") -> 
     A Gaussian's weight in a picture is the gradient of the picture's sum with respect to its colour.
     """
     assert graph.recording is not None
-    total = torch.zeros(len(graph))
+    total = torch.zeros(len(graph), device=graph.device)
     # Trained nodes come first: what is frozen may be drawn with fewer rows from afar.
     trained = [graph.rows()[node.id] for node in graph.trained_nodes]
     stride = -(-len(views) // MOST_PICTURES)
@@ -33,7 +33,7 @@ def shown_pixels(graph: SceneGraph, views: Views, backend: Backend = "auto") -> 
             cameras = frame_cameras(graph, graph.recording, frame)
             time_s = torch.tensor([graph.recording.time_s(frame.timestamp_us)])
             splats = graph.splats_at(time_s, 0, cameras)
-        grey = torch.zeros(len(splats), 3, requires_grad=True)
+        grey = torch.zeros(len(splats), 3, device=graph.device, requires_grad=True)
         plain = replace(splats, sh0=None, sh_rest=None, colors=grey)
         drawn = rasterize(plain, cameras, settings, backend=backend)
         (weights,) = torch.autograd.grad(drawn.image[..., 0].sum(), grey)

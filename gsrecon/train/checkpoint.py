@@ -16,6 +16,7 @@ import safetensors
 import torch
 
 from gsrecon.errors import CheckpointError, TrainingError
+from gsrecon.ops.device import pick_device
 from gsrecon.scene.bundle import load_scene, mapped_tensors, read_tensors, scene_files, tensors_to_bytes
 from gsrecon.scene.sealed import check_sealed, disk_errors_explained, write_sealed
 from gsrecon.train.config import TrainConfig
@@ -60,9 +61,10 @@ def load_checkpoint(folder: Path, pictures: int, config: TrainConfig) -> TrainSt
     Args:
         folder: The folder of checkpoints.
         pictures: How many pictures are fitted.
-        config: Settings of the run, the same as before.
+        config: Settings of the run, the same as before; tensors go to its device, which may be another one.
 
     Raises:
+        BackendUnavailableError: There is no such device here.
         CheckpointError: There is no checkpoint, or none is whole; the message is that of the newest.
     """
     first_error: CheckpointError | None = None
@@ -105,7 +107,7 @@ def _files(state: TrainState) -> dict[str, bytes]:
 
 def _read(path: Path, pictures: int, config: TrainConfig) -> TrainState:
     files = check_sealed(path, lambda name: name.startswith("training/"))
-    graph = load_scene(path / "scene")
+    graph = load_scene(path / "scene", pick_device(config.device, config.backend))
     graph.trainable()
     try:
         counters = json.loads(files["training/counters.json"].read_bytes())

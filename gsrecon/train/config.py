@@ -165,6 +165,8 @@ class TrainConfig:
     """Seed of everything random."""
     backend: Backend = "auto"
     """Rasterizer backend."""
+    device: str = "auto"
+    """Where to train: cpu, cuda, cuda:1; auto is a GPU where there is one. A run may resume on another."""
 
     def __post_init__(self) -> None:
         if self.steps is None and self.max_minutes is None:

@@ -18,6 +18,7 @@ from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import CheckpointError, SpecError
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.memory import give_back_memory
+from gsrecon.ops.device import pick_device
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_scene import GroupedScene
 from gsrecon.scene.groups_store import GroupStore, only_own_pictures
@@ -106,8 +107,9 @@ def train_groups(
 
     Raises:
         SpecError: There is no group of that number.
-        TrainingError, CheckpointError, DatasetError: See `gsrecon.train.loop.train`.
+        BackendUnavailableError, TrainingError, CheckpointError, DatasetError: See `gsrecon.train.loop.train`.
     """
+    pick_device(config.device, config.backend)  # a wrong one is told before anything is written
     split = Split.of(log, spec)
     plan = GroupPlan.cut(split.recording(), config.groups)
     if only is not None and not 0 <= only < len(plan):
@@ -144,6 +146,7 @@ class _GroupedRun:
     ) -> None:
         self.run_folder, self.split, self.plan, self.spec = run, split, plan, spec
         self.config, self.observers, self.only = config, observers, only
+        self.device = pick_device(config.device, config.backend)
         self.store = GroupStore(run.path / "groups")
         self._write_or_check_plan()
         of_shared = config.groups.shared_share
@@ -218,7 +221,7 @@ class _GroupedRun:
             share.note(state)
         else:
             generator = torch.Generator().manual_seed(self.config.seed)
-            graph = shared_start(self.split, part, self.plan, share.config, generator)
+            graph = shared_start(self.split, part, self.plan, share.config, generator).to(self.device)
             state = TrainState.start(graph, len(part.views), share.config, generator)
         for node in (state.graph.appearance, state.graph.camera_refinement):
             for name, table in {} if node is None else node.parameters().items():
@@ -320,7 +323,7 @@ class _GroupedRun:
 
     def _scores(self) -> dict[str, float]:
         """Of the held-out pictures, each drawn from its own group."""
-        scene = GroupedScene(self.store.folder)
+        scene = GroupedScene(self.store.folder, self.device)
         total: dict[str, float] = {}
         counts: dict[str, int] = {}
         for number in range(len(self.plan)):
@@ -330,7 +333,7 @@ class _GroupedRun:
                 continue
             part = Split(replace(self.split.log, frames=frames), frames, ())
             views = Views.of(part, frames, self.spec, self.config)
-            scores = score_held_out(scene.group(number), views)
+            scores = score_held_out(scene.group(number), views, self.config.backend)
             for name, value in scores.items():
                 of = [f for f in frames if name == f"psnr/{f.camera}" or "/" not in name]
                 total[name] = total.get(name, 0.0) + len(of) * value

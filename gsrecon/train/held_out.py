@@ -23,7 +23,7 @@ def score_held_out(graph: SceneGraph, views: Views, backend: Backend = "auto") -
     similarities: list[float] = []
     moving_errors: list[Tensor] = []
     for number in range(len(views)):
-        view = views[number]
+        view = views[number].to(graph.device)
         with torch.no_grad():
             image = render_frame(graph, graph.recording, view.frame, backend=backend).image[0].clamp(0, 1)
             truth = view.image.float() / 255
@@ -42,7 +42,7 @@ def score_held_out(graph: SceneGraph, views: Views, backend: Backend = "auto") -
     scores = {"psnr": sum(every) / len(every), "ssim": sum(similarities) / len(similarities)}
     for camera, values in ratios.items():
         scores[f"psnr/{camera}"] = sum(values) / len(values)
-    errors = torch.cat([torch.zeros(0), *moving_errors])
+    errors = torch.cat([torch.zeros(0, device=graph.device), *moving_errors])
     if len(errors) > 0 and float(errors.sum()) > 0:
         scores["psnr_moving"] = -10 * math.log10(float(errors.double().mean()))
     return scores

@@ -13,6 +13,7 @@ from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import CheckpointError, TrainingError
 from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.gaussians.schedule import Rounds
+from gsrecon.ops.device import pick_device
 from gsrecon.ops.settings import RasterInfo
 from gsrecon.scene.render import render_frame
 from gsrecon.train.census import shown_pixels
@@ -52,10 +53,12 @@ def train(
         resume: Continue the run in the folder from its last checkpoint, from its start where there is none.
 
     Raises:
+        BackendUnavailableError: There is no such device here as the settings name.
         TrainingError: The loss is not finite, the disk is full, or there is a run in the folder already.
         CheckpointError: There is nothing to resume, or it does not fit the drive, the spec or the settings.
         DatasetError: A picture, mask or sweep is missing or damaged.
     """
+    device = pick_device(config.device, config.backend)
     run = RunFolder(run_dir)
     run.check_same(config, spec) if resume else run.begin(config, spec)
     split = Split.of(log, spec)
@@ -66,7 +69,8 @@ def train(
         _require_same_drive(state, split, run)
     else:
         generator = torch.Generator().manual_seed(config.seed)
-        state = TrainState.start(start_scene(split, views, config, generator), len(views), config, generator)
+        graph = start_scene(split, views, config, generator).to(device)
+        state = TrainState.start(graph, len(views), config, generator)
     metrics = MetricsFile(run.metrics, state.step if state.step > 0 else None)
     return _run(state, views, judged, config, run, metrics, observers)
 
@@ -121,7 +125,7 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     started = time.perf_counter()
     watch.start()
     graph, before = state.graph, state.progress
-    view = views[state.sampler.draw(state.generator)]
+    view = views[state.sampler.draw(state.generator)].to(graph.device)
     settings = replace(
         graph.settings,
         sh_degree=config.sh_degree_at(before),
@@ -141,15 +145,17 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     if settings.depth and drawn.depth is not None:
         parts["depth"] = config.weights.depth * 0.1**before * depth_loss(drawn.depth[0], view)
     loss = picture + sum(parts.values())
-    _require_finite(loss, state, view)
     watch.lap("loss")
     loss.backward()
+    # Both in one: a GPU is waited for whenever a number is read.
+    loss_value, squared_error = torch.stack([loss.detach(), squared]).tolist()
+    _require_finite(loss_value, state, view)
     watch.lap("backward")
 
     state.step += 1
     # Schedules see the time up to here; the whole step is counted at its end.
     state.progress = config.progress(state.step, state.seconds + time.perf_counter() - started)
-    state.note_error(float(squared))
+    state.note_error(squared_error)
     _observe(state, drawn.info, view)
     state.optimizer.step(before)
     for deformation in moving:
@@ -162,7 +168,7 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     _take_census(state, views, config, before)
     watch.lap("density")
     state.seconds += time.perf_counter() - started
-    return loss.item()
+    return loss_value
 
 
 def _take_census(state: TrainState, views: Views, config: TrainConfig, before: float) -> None:
@@ -180,16 +186,17 @@ def _observe(state: TrainState, info: RasterInfo, view: View) -> None:
     if info.absgrad_probe is None or info.absgrad_probe.grad is None:
         return
     height, width = view.image.shape[:2]
-    gradients = info.absgrad_probe.grad * torch.tensor([0.5 * width, 0.5 * height])
+    probed = info.absgrad_probe.grad
+    gradients = probed * probed.new_tensor([0.5 * width, 0.5 * height])
     rows = state.graph.rows()
     for node_id, strategy in state.strategies.items():
         strategy.observe(gradients[:, rows[node_id]], info.radii[:, rows[node_id]])
 
 
-def _require_finite(loss: torch.Tensor, state: TrainState, view: View) -> None:
-    if not math.isfinite(loss.item()):
+def _require_finite(loss: float, state: TrainState, view: View) -> None:
+    if not math.isfinite(loss):
         raise TrainingError(
-            f"step {state.step + 1}: the loss is {loss.item()} on picture {view.frame.index} of camera "
+            f"step {state.step + 1}: the loss is {loss} on picture {view.frame.index} of camera "
             f"{view.frame.camera}; earlier checkpoints are intact, start again with a lower learning rate"
         )
 

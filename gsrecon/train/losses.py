@@ -36,7 +36,7 @@ def picture_loss(
     """
     if counts is not None:
         image = torch.where(counts[:, :, None], image, truth)
-    share_counting = 1.0 if counts is None else max(float(counts.float().mean()), 1e-6)
+    share_counting = 1.0 if counts is None else counts.float().mean().clamp_min(1e-6)
     difference = image - truth
     absolute = difference.abs().mean() / share_counting
     squared = difference.detach().square().mean() / share_counting

@@ -103,4 +103,4 @@ class Optimizer:
                     f"optimizer.safetensors: {key!r} is {list(value.shape)}, its parameter is "
                     f"{list(slot.parameter.shape)}; take an earlier checkpoint"
                 )
-            setattr(slot, moment, value.clone())
+            setattr(slot, moment, value.to(slot.parameter.device, copy=True))

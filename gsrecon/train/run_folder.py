@@ -78,7 +78,8 @@ class RunFolder:
             raise CheckpointError(
                 f"{path}: there is no run to resume here ({error}); start it without resume"
             ) from error
-        _require_equal(path, "settings", json.loads(json.dumps(config_to_json(config))), stored)
+        ours = json.loads(json.dumps(config_to_json(config)))
+        _require_equal(path, "settings", _wherever_it_runs(ours), _wherever_it_runs(stored))
         path = self.path / "scene.toml"
         _require_equal(path, "scene spec", _what_is_fitted(spec), _what_is_fitted(read_spec(path)))
         for leftover in self.path.glob(".*.partial.*"):
@@ -122,6 +123,11 @@ def _require_equal(path: Path, kind: str, ours: Mapping[str, Any], theirs: Mappi
             f"{path}: the run was begun with other {kind} ({'; '.join(changed)}, now and then); "
             "resume with the same ones or start a new run"
         )
+
+
+def _wherever_it_runs(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the device."""
+    return {key: value for key, value in settings.items() if key != "device"}
 
 
 def _what_is_fitted(spec: SceneSpec) -> dict[str, Any]:

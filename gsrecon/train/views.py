@@ -1,7 +1,7 @@
 """The pictures that are fitted, with what else is known about their pixels."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -39,12 +39,25 @@ class View:
     @property
     def size_bytes(self) -> int:
         """Memory it takes."""
-        tensors = (self.image, self.counts, self.sky, self.moving, self.depth_pixels, self.depths)
-        return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+        return sum(tensor.nbytes for tensor in self._tensors().values())
+
+    def to(self, device: torch.device) -> "View":
+        """The view with its pixels on a device."""
+        if self.image.device == device:
+            return self
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self._tensors().items()}
+        return replace(self, **moved)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
 
 
 class Views:
-    """Fitted pictures by number, read on demand; the latest are kept in memory up to a limit."""
+    """Fitted pictures by number, read on demand; the latest are kept in memory up to a limit.
+
+    They stay on the CPU: a picture of 1.4 MB is on a GPU in a fraction of a millisecond.
+    """
 
     def __init__(
         self,
