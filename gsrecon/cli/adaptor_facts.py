@@ -55,6 +55,7 @@ def refined_facts(recording: Recording, refinement: CameraRefinement | None) -> 
                     torch.from_numpy(frame.world_from_cam), camera, recording.time_s(frame.timestamp_us)
                 )
                 .detach()
+                .cpu()
                 .numpy()
                 for frame in frames
             ]

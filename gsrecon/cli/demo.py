@@ -66,9 +66,10 @@ class Demo:
         from gsrecon.cli.fly import fly
         from gsrecon.evaluation.export import export_ply
         from gsrecon.evaluation.novel_views import driven_path
+        from gsrecon.ops.device import pick_device
         from gsrecon.scene.groups_scene import open_scene
 
-        graph = open_scene(run.folder)
+        graph = open_scene(run.folder, pick_device("auto"))
         films = fly(graph, driven_path(graph, None, self.shift_left), folder / "renders" / "shifted")
         export_ply(graph, folder / "scene.ply")
 

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import tyro
 
-from gsrecon.cli.options import OptionalPath, RunFolder
+from gsrecon.cli.options import DeviceName, OptionalPath, RunFolder
 from gsrecon.cli.usage import UsageError
 
 
@@ -51,6 +51,8 @@ class Evaluate:
     """Also judge pictures and labels from beside the recorded way, this far to the left (0.5,1,2,3) [m]."""
     shift_views: int = 40
     """Views that are drawn at each shift."""
+    device: DeviceName = "auto"
+    """Where to render: cpu, cuda, cuda:1; auto is a GPU where there is one."""
 
     def run(self) -> int:
         """Evaluates and tells the numbers."""
@@ -74,8 +76,8 @@ class Evaluate:
         if self.shifts:
             from gsrecon.cli.shift_scores import shift_scores
 
-            scores = shift_scores(run, log, self.shifts, self.shift_views)
-        judge(run, log, config, scores)
+            scores = shift_scores(run, log, self.shifts, self.shift_views, self.device)
+        judge(run, log, config, scores, self.device)
         return 0
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from gsrecon.cli.options import OptionalName, OptionalPath, RunFolder
+from gsrecon.cli.options import DeviceName, OptionalName, OptionalPath, RunFolder
 from gsrecon.cli.usage import UsageError
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class ExportDataset:
     lanes are carried into the scene."""
     camera: OptionalName = None
     """With --path file: whose path it is; the first camera when left out."""
+    device: DeviceName = "auto"
+    """Where to render: cpu, cuda, cuda:1; auto is a GPU where there is one."""
 
     def run(self) -> int:
         """Exports and tells what was written."""
@@ -140,6 +142,7 @@ class ExportDataset:
             lidar=lidar if wants_lidar else None,
             id_pictures=self.id_pictures,
             edits=edits,
+            device=self.device,
         )
         del scene
         folder = self.out or self.run_folder / "exports" / f"{self.format}-{self.path}"

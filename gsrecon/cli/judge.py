@@ -14,19 +14,26 @@ from gsrecon.evaluation.gallery import Gallery, ScoredPicture
 from gsrecon.evaluation.report import RunFacts, read_history, write_report
 from gsrecon.evaluation.scores import Evaluation, Summary, write_metrics
 from gsrecon.evaluation.shifts import ShiftScore
+from gsrecon.ops.device import pick_device
 from gsrecon.scene.groups_scene import open_scene
 
 _COLUMNS = ("count", "PSNR dB", "SSIM", "LPIPS", "near dB", "far dB", "moving dB", "static dB", "depth m")
 _UNKNOWN = "-"
 
 
-def judge(run: Run, log: DrivingLog, config: EvaluateConfig, shifts: Sequence[ShiftScore] = ()) -> Evaluation:
-    """Scores the held-out pictures of a run and writes what was found into its folder.
+def judge(
+    run: Run,
+    log: DrivingLog,
+    config: EvaluateConfig,
+    shifts: Sequence[ShiftScore] = (),
+    device: str = "auto",
+) -> Evaluation:
+    """Scores the held-out pictures of a run, on a device, and writes what was found into its folder.
 
     Scores from beside the recorded way go into the report with them.
     """
     started = time.perf_counter()
-    graph = open_scene(run.folder)
+    graph = open_scene(run.folder, pick_device(device, config.backend))
     count = 0 if graph.recording is None else len(held_out(graph.recording))
     gallery = Gallery(expected=count)
     with counting("evaluating", count) as counter:

@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsrecon.cli.options import OptionalName, OptionalNumber, OptionalPath, OptionalPoint, RunFolder
+from gsrecon.cli.options import (
+    DeviceName,
+    OptionalName,
+    OptionalNumber,
+    OptionalPath,
+    OptionalPoint,
+    RunFolder,
+)
 
 if TYPE_CHECKING:
     from gsrecon.geometry.paths import CameraPath
@@ -54,17 +61,20 @@ class Render:
     """Write the pictures only."""
     out: OptionalPath = None
     """Folder for the result."""
+    device: DeviceName = "auto"
+    """Where to render: cpu, cuda, cuda:1; auto is a GPU where there is one."""
 
     def run(self) -> int:
         """Renders and tells where the pictures are."""
         self._require_one_path()
         from gsrecon.cli.console import console
         from gsrecon.cli.fly import fly
+        from gsrecon.ops.device import pick_device
         from gsrecon.scene.edited import edited_scene
         from gsrecon.scene.edits import read_edits
 
         edits = () if self.edits is None else read_edits(self.edits)
-        graph = edited_scene(self.run_folder, edits)
+        graph = edited_scene(self.run_folder, edits, pick_device(self.device))
         flown = self._path(graph)
         folder = self._folder()
         written = fly(graph, flown, folder, self.camera, depth=self.depth, with_film=not self.no_film)

@@ -16,13 +16,16 @@ from gsrecon.labels.recorded_sides import RecordedSides
 from gsrecon.labels.subjects import subjects
 from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import Labeler
+from gsrecon.ops.device import pick_device
 from gsrecon.scene.groups_scene import open_scene
 from gsrecon.scene.recording import RecordedFrame, Recording
 
 
-def shift_scores(run: Run, log: DrivingLog, shifts: Sequence[float], views: int) -> list[ShiftScore]:
+def shift_scores(
+    run: Run, log: DrivingLog, shifts: Sequence[float], views: int, device: str = "auto"
+) -> list[ShiftScore]:
     """Scores some views, evenly over the recording, at each shift; the recorded way comes first."""
-    scene = open_scene(run.scene_folder)
+    scene = open_scene(run.scene_folder, pick_device(device))
     recording = scene.recording
     assert recording is not None
     adaptor = RefinedPoses(log, scene.camera_refinement)

@@ -61,8 +61,10 @@ class Train:
         spec = with_whole_path(spec)
         folder = self.out or Path("runs") / spec.name
         begun = self.resume or (self.group is not None and RunFolder(folder).begun)
-        if begun and config == TrainConfig():
-            config = read_config(folder)  # nothing was said on the command line: as it was begun
+        if begun and replace(config, device="auto") == TrainConfig():
+            # Nothing was said on the command line: as it was begun, on another device if that was named.
+            as_begun = read_config(folder)
+            config = as_begun if config.device == "auto" else replace(as_begun, device=config.device)
         tell_findings(log, isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics))
         run = fit(log, spec, config, folder, self.resume, self.group)
         if self.group is not None:
@@ -77,7 +79,7 @@ class Train:
             moving_margin_px=config.mask_dilation_px,
             backend=config.backend,
         )
-        judge(run, log, judging)
+        judge(run, log, judging, device=config.device)
         out = console()
         out.print(f"scene:   {run.scene_folder}")
         out.print("next:")
