@@ -1,0 +1,312 @@
+"""A GPU that is not there: tensors that say they are on `cuda:0` and refuse what CUDA refuses.
+
+A pretend tensor holds a CPU tensor. Every operator runs on what is held, so that results have the CPU's bits,
+but tensors of both kinds do not mix: what meets must be on one device, as on a GPU. Of what CUDA allows
+nonetheless (numbers, scalar tensors in pointwise operators, indices on the CPU, copies) the same is allowed.
+
+    with pretend_gpu():
+        x = torch.zeros(3, device=DEVICE)
+        x + torch.ones(3)      # RuntimeError: two devices
+        x.numpy()              # TypeError
+        x.cpu()                # a plain tensor
+
+The compiled operations of `gsrecon.ops` get what is held, at the functions that the layers above call.
+"""
+
+import dataclasses
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+from gsrecon.ops import adam, alone, cube_map, device, knn, metrics, perceptron, rasterize
+
+DEVICE = torch.device("cuda", 0)
+
+_INDEXED = (
+    torch.ops.aten.index.Tensor,
+    torch.ops.aten.index_put.default,
+    torch.ops.aten.index_put_.default,
+    torch.ops.aten._index_put_impl_.default,
+    torch.ops.aten._unsafe_index.Tensor,
+)
+_TAKE_SCALARS = (*_INDEXED, torch.ops.aten.fill_.Tensor, torch.ops.aten.masked_fill.Tensor)
+_COPIES = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
+_JOINS = (torch.ops.aten.stack.default, torch.ops.aten.cat.default)
+_ON_DATA = (
+    rasterize.rasterize,
+    alone.draw_alone,
+    metrics.ssim,
+    cube_map.over_cube_map,
+    perceptron.perceptron,
+    knn.mean_neighbour_distance,
+)
+"""Operations of `gsrecon.ops` whose kernels take pointers."""
+
+
+class PretendTensor(torch.Tensor):
+    """A tensor on the pretend device."""
+
+    held: Tensor
+
+    @staticmethod
+    def __new__(cls, held: Tensor) -> "PretendTensor":
+        # To torch itself it is on the CPU, so that autograd asks for no driver; Python sees the device below.
+        return torch.Tensor._make_wrapper_subclass(
+            cls,
+            held.size(),
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device="cpu",
+        )
+
+    def __init__(self, held: Tensor) -> None:
+        assert not isinstance(held, PretendTensor)
+        self.held = held
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    device = property(lambda self: DEVICE)
+    is_cuda = property(lambda self: True)
+    is_cpu = property(lambda self: False)
+
+    def __repr__(self) -> str:
+        return f"{self.held!r} on {DEVICE}"
+
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        _require_one_device(func, args, kwargs)
+        # What is changed in place, or handed through, is the tensor that came in.
+        known = {id(t.held): t for t in _tensors(args, kwargs) if isinstance(t, PretendTensor)}
+        known |= {id(t): t for t in _tensors(args, kwargs) if not isinstance(t, PretendTensor)}
+        result = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+
+        def wrapped(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            return known.get(id(value)) if id(value) in known else PretendTensor(value)
+
+        return tree_map(wrapped, result)
+
+
+class PretendGenerator(torch.Generator):
+    """A generator that may say it is on the pretend device."""
+
+    def __new__(cls, device: Any = "cpu") -> "PretendGenerator":
+        made = super().__new__(cls)
+        made.pretends = _is_pretend(device)
+        return made
+
+    def __init__(self, device: Any = "cpu") -> None:
+        super().__init__()
+
+
+class _Mode(TorchFunctionMode):
+    """What names a device explicitly."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func in (Tensor.to, Tensor.type_as):
+            return _to(args[0], args[1:], kwargs)
+        if func in (Tensor.cpu, Tensor.cuda):
+            return _moved(args[0], func is Tensor.cuda)
+        if func in (Tensor.numpy, Tensor.__array__) and isinstance(args[0], PretendTensor):
+            raise TypeError(f"can't convert {DEVICE} device type tensor to numpy; use Tensor.cpu() first")
+        if func is Tensor.new_tensor and isinstance(args[0], PretendTensor):
+            return _moved(args[0].held.new_tensor(*args[1:], **kwargs), True)
+        if kwargs.get("generator") is not None:
+            _require_generator(kwargs)
+        if kwargs.get("device") is not None:
+            return _made(func, args, kwargs)
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def pretend_gpu() -> Iterator[None]:
+    """Everything of gsrecon above `ops` takes the pretend device for a GPU; `auto` picks it."""
+
+    def picked(name: str, backend: str = "auto") -> torch.device:
+        return torch.device("cpu") if name == "cpu" or backend == "cpu" else DEVICE
+
+    replacements = {function: _on_data(function) for function in _ON_DATA}
+    replacements |= {adam.adam_rows: _in_place(adam.adam_rows), device.pick_device: picked}
+    with ExitStack() as stack:
+        for module in _modules_above_ops():
+            for name, value in list(vars(module).items()):
+                if callable(value) and getattr(value, "__hash__", None) and value in replacements:
+                    stack.enter_context(patch.object(module, name, replacements[value]))
+        stack.enter_context(patch.object(device, "pick_device", picked))
+        stack.enter_context(patch.object(torch, "Generator", PretendGenerator))
+        stack.enter_context(_Mode())
+        yield
+
+
+def _modules_above_ops() -> list[Any]:
+    below = ("gsrecon.ops", "gsrecon.compat", "gsrecon._C")
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("gsrecon.") and not name.startswith(below)
+    ]
+
+
+def _is_pretend(device: Any) -> bool:
+    return device is not None and not isinstance(device, int) and torch.device(device).type == "cuda"
+
+
+def _held(value: Any) -> Any:
+    return value.held if isinstance(value, PretendTensor) else value
+
+
+def _tensors(*values: Any) -> list[Tensor]:
+    return [value for value in tree_flatten(values)[0] if isinstance(value, Tensor)]
+
+
+def _require_one_device(func: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+    """As CUDA's operators do."""
+    if func in _COPIES or (func in _JOINS and torch._C._current_graph_task_id() >= 0):
+        # On their way back, unbind and split join zeros for parts without a gradient; torch makes them.
+        return
+    checked = args
+    if func in _INDEXED and isinstance(args[0], PretendTensor):
+        checked = (args[0], *args[2:])  # indices may lie on the CPU
+    plain = [t for t in _tensors(checked, kwargs) if not isinstance(t, PretendTensor)]
+    changes_plain = func._schema.is_mutable and not isinstance(args[0], PretendTensor)
+    takes_scalars = torch.Tag.pointwise in func.tags or func in _TAKE_SCALARS
+    if plain and (changes_plain or not takes_scalars or any(t.ndim > 0 for t in plain)):
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {DEVICE} and "
+            f"cpu! ({func})"
+        )
+
+
+class _Move(torch.autograd.Function):
+    """A copy on the other device."""
+
+    @staticmethod
+    def forward(ctx, tensor: Tensor) -> Tensor:
+        if isinstance(tensor, PretendTensor):
+            return tensor.held.clone()
+        return PretendTensor(tensor.detach().clone())
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:  # pyright: ignore
+        return _Move.apply(gradient)  # pyright: ignore
+
+
+def _moved(tensor: Tensor, here: bool) -> Tensor:
+    return tensor if isinstance(tensor, PretendTensor) == here else _Move.apply(tensor)  # pyright: ignore
+
+
+def _to(tensor: Tensor, args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """`Tensor.to` and `type_as` in all their forms."""
+    device, dtype, copy = kwargs.get("device"), kwargs.get("dtype"), kwargs.get("copy", False)
+    for value in (*args, *([kwargs["other"]] if "other" in kwargs else [])):
+        if isinstance(value, Tensor):
+            device, dtype = value.device, value.dtype
+        elif isinstance(value, torch.device | str):
+            device = value
+        elif isinstance(value, torch.dtype):
+            dtype = value
+    moved = tensor if device is None else _moved(tensor, _is_pretend(device))
+    if moved is not tensor:
+        copy = False
+    return Tensor.to(moved, dtype or tensor.dtype, copy=copy)
+
+
+def _made(func: Callable, args: tuple, kwargs: dict[str, Any]) -> Tensor:
+    """What a factory makes for a device."""
+    learns = kwargs.pop("requires_grad", False)
+    here = _is_pretend(kwargs.pop("device"))
+    made = _moved(func(*args, **kwargs), here)
+    return made.requires_grad_() if learns else made
+
+
+def _require_generator(kwargs: dict[str, Any]) -> None:
+    wanted = _is_pretend(kwargs.get("device"))
+    if getattr(kwargs["generator"], "pretends", False) != wanted:
+        raise RuntimeError(
+            f"Expected a '{'cuda' if wanted else 'cpu'}' device type for generator but found "
+            f"'{'cpu' if wanted else 'cuda'}'"
+        )
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Tensors in arguments and dataclasses changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_mapped(part, change) for part in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        return dataclasses.replace(value, **{name: _mapped(part, change) for name, part in fields.items()})
+    return value
+
+
+def _found(value: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    _mapped(value, lambda tensor: found.append(tensor) or tensor)
+    return found
+
+
+def _require_all_here(function: Callable, args: Any) -> bool:
+    """Whether an operation's tensors are on the pretend device; all of them are, or none."""
+    here = [isinstance(tensor, PretendTensor) for tensor in _found(args)]
+    if any(here) and not all(here):
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found at least two devices, {DEVICE} and "
+            f"cpu! ({function.__name__})"
+        )
+    return any(here)
+
+
+def _on_data(function: Callable) -> Callable:
+    """An operation on what pretend tensors hold, gradients included."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        arguments = (list(args), list(kwargs.values()))
+        if not _require_all_here(function, arguments):
+            return function(*args, **kwargs)
+        values, named = _mapped(arguments, lambda tensor: _moved(tensor, False))
+        result = function(*values, **dict(zip(kwargs, named, strict=True)))
+        return _mapped(result, _given_out)
+
+    return called
+
+
+def _given_out(tensor: Tensor) -> Tensor:
+    if tensor.is_leaf and tensor.requires_grad:  # the probe, whose gradient is asked for
+        probe = PretendTensor(tensor.detach())
+
+        def tell(leaf: Tensor) -> None:
+            assert leaf.grad is not None
+            probe.grad = PretendTensor(leaf.grad)
+
+        tensor.register_post_accumulate_grad_hook(tell)
+        return probe
+    return _moved(tensor, True)
+
+
+def _in_place(function: Callable) -> Callable:
+    """An operation that changes what pretend tensors hold."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        _require_all_here(function, [*args, *kwargs.values()])
+        values, named = _mapped((list(args), list(kwargs.values())), lambda tensor: _held(tensor).detach())
+        return function(*values, **dict(zip(kwargs, named, strict=True)))
+
+    return called
