@@ -1,89 +1,35 @@
 // The binding: checks shapes and types, hands pointers to the kernels. No arithmetic here.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
-
 #include <mutex>
-#include <optional>
-#include <stdexcept>
-#include <string>
 #include <tuple>
 #include <vector>
 
+#include "binding.h"
 #include "cpu/kernels.h"
-#include "math/blend.h"
 
-namespace nb = nanobind;
 using namespace gsrecon;
+
+#if defined(GSRECON_CUDA)
+namespace gsrecon {
+void bind_gpu(nb::module_&);  // module_gpu.cpp
+}
+#endif
 
 namespace {
 
-template <class T> using Array1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-template <class T> using Array2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-template <class T> using Array3 = nb::ndarray<T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-template <class T> using Array4 = nb::ndarray<T, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
-using Input1 = Array1<const float>;
-using Input2 = Array2<const float>;
-using Input3 = Array3<const float>;
-using Input4 = Array4<const float>;
+using Cpu = Arrays<nb::device::cpu>;
+template <class T> using Array1 = Cpu::Array1<T>;
+template <class T> using Array2 = Cpu::Array2<T>;
+template <class T> using Array3 = Cpu::Array3<T>;
+template <class T> using Array4 = Cpu::Array4<T>;
+using Input1 = Cpu::Input1;
+using Input2 = Cpu::Input2;
+using Input3 = Cpu::Input3;
+using Input4 = Cpu::Input4;
 
-template <class Array> auto* pointer(const std::optional<Array>& array) { return array ? array->data() : nullptr; }
-
-void expect(bool holds, const char* message) {
-    if (!holds) throw std::invalid_argument(message);
-}
-
-ProjectSettings project_settings(int width, int height, const std::string& model, bool antialiased, float near_plane,
-                                 float far_plane, float radius_clip, float eps2d, int sh_degree) {
-    expect(width > 0 && height > 0, "width, height: expected at least 1");
-    expect(model == "pinhole" || model == "fisheye", "model: expected 'pinhole' or 'fisheye'");
-    return {width,       height,     model == "fisheye" ? LensModel::fisheye : LensModel::pinhole,
-            antialiased, near_plane, far_plane,
-            radius_clip, eps2d,      sh_degree};
-}
-
-ProjectInputs project_inputs(const Input2& means, const Input2& quats, const Input2& scales, const Input1& opacities,
-                             const std::optional<Input2>& sh0, const std::optional<Input3>& sh_rest,
-                             const std::optional<Array1<const int32_t>>& object_index, const Input4& cam_from_object,
-                             const Input3& Ks, const std::optional<Input2>& distortion, int sh_degree) {
-    const size_t n = means.shape(0), c = cam_from_object.shape(0), k = cam_from_object.shape(1);
-    expect(means.shape(1) == 3, "means: expected [N, 3]");
-    expect(quats.shape(0) == n && quats.shape(1) == 4, "quats: expected [N, 4]");
-    expect(scales.shape(0) == n && scales.shape(1) == 3, "scales: expected [N, 3]");
-    expect(opacities.shape(0) == n, "opacities: expected [N]");
-    expect(cam_from_object.shape(2) == 4 && cam_from_object.shape(3) == 4, "cam_from_object: expected [C, K, 4, 4]");
-    expect(Ks.shape(0) == c && Ks.shape(1) == 3 && Ks.shape(2) == 3, "Ks: expected [C, 3, 3]");
-    expect(!distortion || (distortion->shape(0) == c && distortion->shape(1) == 5), "distortion: expected [C, 5]");
-    expect(!object_index || object_index->shape(0) == n, "object_index: expected [N]");
-    expect(object_index || k == 1, "object_index: needed where there is more than one object");
-    if (object_index)
-        for (size_t i = 0; i < n; i++)
-            expect((size_t)object_index->data()[i] < k, "object_index: expected values from 0 to K - 1");
-    size_t rest = 0;
-    if (sh_degree >= 0) {
-        expect(sh0 && sh0->shape(0) == n && sh0->shape(1) == 3, "sh0: expected [N, 3]");
-        expect(sh_rest && sh_rest->shape(0) == n && sh_rest->shape(2) == 3, "sh_rest: expected [N, K, 3]");
-        rest = sh_rest->shape(1);
-        expect(sh_degree <= 4 && (size_t)((sh_degree + 1) * (sh_degree + 1)) <= rest + 1,
-               "sh_degree: sh_rest holds fewer coefficients than it needs");
-    }
-    return {(int64_t)n,
-            (int64_t)c,
-            (int64_t)k,
-            means.data(),
-            quats.data(),
-            scales.data(),
-            opacities.data(),
-            pointer(sh0),
-            pointer(sh_rest),
-            (int64_t)rest,
-            pointer(object_index),
-            cam_from_object.data(),
-            Ks.data(),
-            pointer(distortion)};
+void expect_objects(const std::optional<Array1<const int32_t>>& object_index, size_t k) {
+    if (!object_index) return;
+    for (size_t i = 0; i < object_index->shape(0); i++)
+        expect((size_t)object_index->data()[i] < k, "object_index: expected values from 0 to K - 1");
 }
 
 // One frame's working memory, lent from a pool and given back when Python drops the handle.
@@ -111,22 +57,6 @@ BinningPool& binning_pool() {
     return pool;
 }
 
-CompositeInputs composite_inputs(const Input3& means2d, const Array3<const int32_t>& radii, const Input2& depths,
-                                 const Input3& conics, const Input2& opacities, const Input3& colors, int width,
-                                 int height, bool with_depth) {
-    const size_t c = means2d.shape(0), n = means2d.shape(1);
-    expect(width > 0 && height > 0 && width <= 65535 * kTile && height <= 65535 * kTile, "width, height: out of range");
-    expect(means2d.shape(2) == 2, "means2d: expected [C, N, 2]");
-    expect(radii.shape(0) == c && radii.shape(1) == n && radii.shape(2) == 2, "radii: expected [C, N, 2]");
-    expect(depths.shape(0) == c && depths.shape(1) == n, "depths: expected [C, N]");
-    expect(conics.shape(0) == c && conics.shape(1) == n && conics.shape(2) == 3, "conics: expected [C, N, 3]");
-    expect(opacities.shape(0) == c && opacities.shape(1) == n, "opacities: expected [C, N]");
-    expect((colors.shape(0) == c || colors.shape(0) == 1) && colors.shape(1) == n, "colors: expected [C or 1, N, D]");
-    return {(int64_t)n,           (int64_t)c,     width,        height,        (int)colors.shape(2),
-            colors.shape(0) == c, means2d.data(), radii.data(), depths.data(), conics.data(),
-            opacities.data(),     colors.data(),  with_depth};
-}
-
 // Tile lists in two calls: `count` measures, the caller allocates, `fill` writes.
 class Tiler {
   public:
@@ -141,7 +71,7 @@ class Tiler {
     int64_t count(const Input3& means2d, const Array3<const int32_t>& radii, const Input2& depths, const Input3& conics,
                   const Input2& opacities, const Input3& colors, int width, int height, bool with_depth,
                   Array2<float>& records, Array1<int64_t>& camera_records) {
-        in_ = composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+        in_ = Cpu::composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
         expect(records.shape(0) >= (size_t)(in_.c * in_.n) && records.shape(1) == sizeof(Record) / 4,
                "records: expected [C * N, 12]");
         expect(camera_records.shape(0) == (size_t)in_.c + 1, "camera_records: expected [C + 1]");
@@ -204,24 +134,6 @@ nb::ndarray<nb::numpy, float, nb::ndim<1>> pooled(size_t count) {
     return {static_cast<float*>(lent.data), {count}, owner};
 }
 
-TileLists tile_lists(const Array2<const float>& records, const Array1<const int64_t>& camera_records,
-                     const Array1<const int64_t>& tile_entries, Array1<int32_t>& entries,
-                     const std::optional<Array1<int32_t>>& slot_entries) {
-    return {reinterpret_cast<const Record*>(records.data()), camera_records.data(), tile_entries.data(),
-            reinterpret_cast<uint32_t*>(entries.data()),
-            slot_entries ? reinterpret_cast<const uint32_t*>(slot_entries->data()) : nullptr};
-}
-
-CubeMapInputs cube_map_inputs(const Input4& texels, const Input2& directions, const Input2& world_from_cam,
-                              const Input1& alpha, float least_light) {
-    expect(texels.shape(0) == 6 && texels.shape(1) == texels.shape(2) && texels.shape(3) == 3,
-           "texels: expected [6, R, R, 3]");
-    expect(directions.shape(0) == alpha.shape(0) && directions.shape(1) == 3, "directions: expected [pixels, 3]");
-    expect(world_from_cam.shape(0) == 3 && world_from_cam.shape(1) == 3, "world_from_cam: expected [3, 3]");
-    return {(int64_t)alpha.shape(0), (int)texels.shape(1), texels.data(), directions.data(),
-            world_from_cam.data(),   alpha.data(),         least_light};
-}
-
 PerceptronInputs perceptron_inputs(const Input2& inputs, const Input1& parameters, const std::vector<int>& widths) {
     expect(widths.size() >= 2 && (int)inputs.shape(1) == widths.front(), "widths: expected that of the inputs first");
     int64_t floats = 0;
@@ -235,6 +147,9 @@ PerceptronInputs perceptron_inputs(const Input2& inputs, const Input1& parameter
 NB_MODULE(_C, m) {
     m.doc() = "Native kernels of gsrecon. Use gsrecon.ops; this module checks shapes but has no gradients.";
     m.attr("tile_size") = kTile;
+#if defined(GSRECON_CUDA)
+    bind_gpu(m);
+#endif
     m.attr("record_floats") = sizeof(Record) / 4;
     m.def("cpu_isa", [] { return std::string(kernels().name); }, "The instruction set the CPU kernels run on.");
 
@@ -250,8 +165,9 @@ NB_MODULE(_C, m) {
            Array2<float> out_opacities, std::optional<Array3<float>> colors) {
             const ProjectSettings settings = project_settings(width, height, model, antialiased, near_plane, far_plane,
                                                               radius_clip, eps2d, sh_degree);
-            const ProjectInputs in = project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
-                                                    cam_from_object, Ks, distortion, sh_degree);
+            const ProjectInputs in = Cpu::project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
+                                                         cam_from_object, Ks, distortion, sh_degree);
+            expect_objects(object_index, cam_from_object.shape(1));
             const nb::gil_scoped_release unlocked;
             kernels().project(
                 in, settings,
@@ -277,8 +193,9 @@ NB_MODULE(_C, m) {
            std::optional<Array4<float>> v_cam_from_object) {
             const ProjectSettings settings = project_settings(width, height, model, antialiased, near_plane, far_plane,
                                                               radius_clip, eps2d, sh_degree);
-            const ProjectInputs in = project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
-                                                    cam_from_object, Ks, distortion, sh_degree);
+            const ProjectInputs in = Cpu::project_inputs(means, quats, scales, opacities, sh0, sh_rest, object_index,
+                                                         cam_from_object, Ks, distortion, sh_degree);
+            expect_objects(object_index, cam_from_object.shape(1));
             const nb::gil_scoped_release unlocked;
             kernels().project_vjp(
                 in, settings, {nullptr, radii.data(), nullptr, nullptr, nullptr, pointer(colors)},
@@ -305,9 +222,9 @@ NB_MODULE(_C, m) {
              int width, int height, bool with_depth, Array2<const float> records, Array1<const int64_t> camera_records,
              Array1<const int64_t> tile_entries, Array1<int32_t> entries, Array4<float> image, Array3<float> alpha) {
               const CompositeInputs in =
-                  composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+                  Cpu::composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
               const nb::gil_scoped_release unlocked;
-              kernels().composite(in, tile_lists(records, camera_records, tile_entries, entries, {}), image.data(),
+              kernels().composite(in, Cpu::tile_lists(records, camera_records, tile_entries, entries, {}), image.data(),
                                   alpha.data());
           });
 
@@ -320,9 +237,9 @@ NB_MODULE(_C, m) {
            Array3<float> v_conics, Array2<float> v_opacities, Array3<float> v_colors,
            std::optional<Array2<float>> v_depths, std::optional<Array3<float>> absgrad) {
             const CompositeInputs in =
-                composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+                Cpu::composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
             const nb::gil_scoped_release unlocked;
-            kernels().composite_vjp(in, tile_lists(records, camera_records, tile_entries, entries, slot_entries),
+            kernels().composite_vjp(in, Cpu::tile_lists(records, camera_records, tile_entries, entries, slot_entries),
                                     image.data(), alpha.data(), pointer(v_image), pointer(v_alpha),
                                     {v_means2d.data(), v_conics.data(), v_opacities.data(), v_colors.data(),
                                      pointer(v_depths), pointer(absgrad)});
@@ -342,10 +259,10 @@ NB_MODULE(_C, m) {
            std::optional<Array1<const int32_t>> object_index, std::optional<Array3<int32_t>> ids,
            std::optional<Array3<float>> median_depth) {
             const CompositeInputs in =
-                composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+                Cpu::composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
             const nb::gil_scoped_release unlocked;
-            kernels().inspect(in, tile_lists(records, camera_records, tile_entries, entries, {}), pointer(object_index),
-                              {pointer(ids), pointer(median_depth)});
+            kernels().inspect(in, Cpu::tile_lists(records, camera_records, tile_entries, entries, {}),
+                              pointer(object_index), {pointer(ids), pointer(median_depth)});
         },
         nb::arg("means2d"), nb::arg("radii"), nb::arg("depths"), nb::arg("conics"), nb::arg("opacities"),
         nb::arg("colors"), nb::arg("width"), nb::arg("height"), nb::arg("with_depth"), nb::arg("records"),
@@ -367,24 +284,25 @@ NB_MODULE(_C, m) {
 
     m.def(
         "ssim",
-        [](Input4 a, Input4 b, std::optional<Array4<float>> gradient) {
+        [](Input4 a, Input4 b, Array1<float> mean, std::optional<Array4<float>> gradient) {
             for (size_t i = 0; i < 4; i++) expect(a.shape(i) == b.shape(i), "a, b: expected the same shape");
+            expect(mean.shape(0) == 1, "mean: expected [1]");
             const nb::gil_scoped_release unlocked;
-            return kernels().ssim(a.data(), b.data(), (int64_t)a.shape(0), (int)a.shape(1), (int)a.shape(2),
-                                  (int)a.shape(3), pointer(gradient));
+            *mean.data() = (float)kernels().ssim(a.data(), b.data(), (int64_t)a.shape(0), (int)a.shape(1),
+                                                 (int)a.shape(2), (int)a.shape(3), pointer(gradient));
         },
-        nb::arg("a"), nb::arg("b"), nb::arg("gradient").none());
+        nb::arg("a"), nb::arg("b"), nb::arg("mean"), nb::arg("gradient").none());
 
     m.def("cube_map", [](Input4 texels, Input2 directions, Input2 world_from_cam, Input1 alpha, float least_light,
                          Input2 image, Array2<float> out) {
-        const CubeMapInputs in = cube_map_inputs(texels, directions, world_from_cam, alpha, least_light);
+        const CubeMapInputs in = Cpu::cube_map_inputs(texels, directions, world_from_cam, alpha, least_light);
         const nb::gil_scoped_release unlocked;
         kernels().cube_map(in, image.data(), out.data());
     });
 
     m.def("cube_map_vjp", [](Input4 texels, Input2 directions, Input2 world_from_cam, Input1 alpha, float least_light,
                              Input2 v_out, Array1<float> v_alpha, Array4<float> v_texels) {
-        const CubeMapInputs in = cube_map_inputs(texels, directions, world_from_cam, alpha, least_light);
+        const CubeMapInputs in = Cpu::cube_map_inputs(texels, directions, world_from_cam, alpha, least_light);
         const nb::gil_scoped_release unlocked;
         kernels().cube_map_vjp(in, v_out.data(), v_alpha.data(), v_texels.data());
     });

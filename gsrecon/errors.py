@@ -23,3 +23,7 @@ class TrainingError(GsreconError):
 
 class BackendUnavailableError(GsreconError):
     """A rasterizer backend or optional package that is not installed or does not run here."""
+
+
+class DeviceMemoryError(GsreconError):
+    """A GPU whose memory is not enough for what was asked."""

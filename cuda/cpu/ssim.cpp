@@ -14,18 +14,8 @@ namespace gsrecon {
 inline namespace GSRECON_ISA {
 namespace {
 
-struct Window {
-    float weight[2 * kSsimReach + 1];
-    Window() {
-        float sum = 0;
-        for (int k = -kSsimReach; k <= kSsimReach; k++)
-            sum += weight[k + kSsimReach] = (float)std::exp(-k * k / (2 * 1.5 * 1.5));
-        for (float& w : weight) w /= sum;
-    }
-};
-
 // One row, kSsimReach zeros on either side, blurred along x.
-void blur_row(const Window& window, const float* padded, int width, float* out) {
+void blur_row(const SsimWindow& window, const float* padded, int width, float* out) {
     for (int x = 0; x < width; x++) {
         float sum = 0;
         for (int k = 0; k <= 2 * kSsimReach; k++) sum += window.weight[k] * padded[x + k];
@@ -34,7 +24,7 @@ void blur_row(const Window& window, const float* padded, int width, float* out) 
 }
 
 // The rows of a plane around `row`, blurred along y.
-void blur_rows(const Window& window, const float* plane, int row, int height, int width, float* out) {
+void blur_rows(const SsimWindow& window, const float* plane, int row, int height, int width, float* out) {
     std::fill_n(out, width, 0.0f);
     for (int k = -kSsimReach; k <= kSsimReach; k++) {
         if (row + k < 0 || row + k >= height) continue;
@@ -52,7 +42,7 @@ Buffer<float>& scratch() {
 
 // a, b: [pictures, H, W, channels]. Returns the mean; `gradient`, if not null, becomes its gradient with respect to a.
 double ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* gradient) {
-    const Window window;
+    const SsimWindow window = ssim_window();
     const int64_t size = (int64_t)height * width, rows = pictures * channels * height;
     const double pixels = (double)(rows * width);
     constexpr int kMeans = 5, kTerms = 3;

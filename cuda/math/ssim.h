@@ -9,6 +9,19 @@ inline namespace GSRECON_ISA {
 constexpr float kSsimC1 = 0.01f * 0.01f, kSsimC2 = 0.03f * 0.03f;
 constexpr int kSsimReach = 5;  // the window is 11 pixels wide, sigma 1.5
 
+struct SsimWindow {
+    float weight[2 * kSsimReach + 1];
+};
+
+inline SsimWindow ssim_window() {
+    SsimWindow window;
+    float sum = 0;
+    for (int k = -kSsimReach; k <= kSsimReach; k++)
+        sum += window.weight[k + kSsimReach] = (float)std::exp(-k * k / (2 * 1.5 * 1.5));
+    for (float& w : window.weight) w /= sum;
+    return window;
+}
+
 // Weighted means of a, b, a^2, b^2 and a b.
 template <class R> struct WindowMeans {
     R a, b, aa, bb, ab;

@@ -10,11 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
-from gsrecon.errors import BackendUnavailableError
 from gsrecon.geometry.camera import CameraModel
 from gsrecon.geometry.spherical_harmonics import eval_sh
-from gsrecon.ops import _native, reference
-from gsrecon.ops._native import Projection
+from gsrecon.ops import _native_composite, _native_project, reference
+from gsrecon.ops._native_project import Projection
 from gsrecon.ops.masking import where
 from gsrecon.ops.settings import RasterizeSettings
 
@@ -83,7 +82,7 @@ def project(
         return Projection(seen.means2d, seen.radii, seen.depths, seen.conics, seen.opacities, colors)
 
     shared = harmonics if harmonics is not None and harmonics.ndim == 3 else None
-    seen = _native.project(
+    seen = _native_project.project(
         means,
         quats,
         scales,
@@ -173,7 +172,9 @@ def composite(
 def _composite_native(
     seen: Projection, colors: Tensor, probe: Tensor | None, width: int, height: int, with_depth: bool
 ) -> tuple[Tensor, Tensor]:
-    blended = _native.composite(seen, colors, probe, width=width, height=height, with_depth=with_depth)
+    blended = _native_composite.composite(
+        seen, colors, probe, width=width, height=height, with_depth=with_depth
+    )
     return blended.image, blended.alpha
 
 
@@ -223,10 +224,4 @@ def _visible(radii: Int32[Tensor, "C N 2"]) -> Bool[Tensor, "C N"]:
 
 def _is_native(tensor: Tensor) -> bool:
     """Whether the compiled kernels take a tensor; if not, the reference does."""
-    if tensor.dtype != torch.float32:
-        return False
-    if tensor.device.type != "cpu":
-        raise BackendUnavailableError(
-            f"no backend draws float32 tensors on {tensor.device}; move them to the CPU with .cpu()"
-        )
-    return True
+    return tensor.dtype == torch.float32

@@ -3,14 +3,16 @@
 import torch
 from torch import Tensor
 
-from gsrecon.ops._native import arguments, kernels, pooled_like
+from gsrecon.ops import _native
+from gsrecon.ops._native import arguments, pooled_like
 
 
-@torch.library.custom_op("gsrecon::ssim", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("gsrecon::ssim", mutates_args=(), device_types=("cpu", "cuda"))
 def _ssim(a: Tensor, b: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
     gradient = pooled_like(a if with_gradient else None, a)
-    mean = kernels().ssim(*arguments(a, b), gradient if with_gradient else None)
-    return a.new_tensor(mean), gradient
+    mean = a.new_empty(1)
+    _native.kernels_for(a).ssim(*arguments(a, b), mean, gradient if with_gradient else None)
+    return mean[0].clone(), gradient
 
 
 def _ssim_setup(ctx, inputs, output) -> None:
@@ -32,7 +34,7 @@ def ssim(image: Tensor, truth: Tensor) -> Tensor:
     return _ssim(image, truth, torch.is_grad_enabled() and image.requires_grad)[0]
 
 
-@torch.library.custom_op("gsrecon::cube_map", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("gsrecon::cube_map", mutates_args=(), device_types=("cpu", "cuda"))
 def _cube_map(
     image: Tensor,
     alpha: Tensor,
@@ -42,13 +44,13 @@ def _cube_map(
     least_light: float,
 ) -> Tensor:
     out = torch.empty_like(image, memory_format=torch.contiguous_format)
-    kernels().cube_map(
+    _native.kernels_for(image).cube_map(
         *arguments(texels, directions, world_from_cam, alpha), least_light, *arguments(image), out
     )
     return out
 
 
-@torch.library.custom_op("gsrecon::cube_map_vjp", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("gsrecon::cube_map_vjp", mutates_args=(), device_types=("cpu", "cuda"))
 def _cube_map_vjp(
     alpha: Tensor,
     texels: Tensor,
@@ -58,7 +60,7 @@ def _cube_map_vjp(
     v_out: Tensor,
 ) -> tuple[Tensor, Tensor]:
     v_alpha, v_texels = pooled_like(alpha), pooled_like(texels)
-    kernels().cube_map_vjp(
+    _native.kernels_for(alpha).cube_map_vjp(
         *arguments(texels, directions, world_from_cam, alpha),
         least_light,
         *arguments(v_out),
@@ -100,4 +102,6 @@ def adam_rows(
     gradients: Tensor, values: Tensor, first_moments: Tensor, second_moments: Tensor, *settings: float
 ) -> None:
     """One step of Adam in place, on [N, W] float32; `settings` as in `AdamSettings` of `cuda/ops.h`."""
-    kernels().adam_rows(*arguments(gradients), values, first_moments, second_moments, *settings)
+    _native.kernels_for(values).adam_rows(
+        *arguments(gradients), values, first_moments, second_moments, *settings
+    )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native_pictures
+from gsrecon.ops._native import is_compiled
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def adam_rows(
 ) -> None:
     """Adam on the rows whose gradient is not zero; all others stay as they are, moments too.
 
-    float32 on the CPU goes through one compiled pass, everything else through plain torch, the reference.
+    float32 goes through one compiled pass, everything else through plain torch, the reference.
 
     Args:
         step: Settings of the step.
@@ -55,7 +56,7 @@ def adam_rows(
     rows = len(value) if value.ndim > 0 else 1
     g = gradient.detach().reshape(rows, -1)
     v, first, second = (t.detach().view(rows, -1) for t in (value, first_moment, second_moment))
-    if all(t.dtype == torch.float32 and t.device.type == "cpu" for t in (g, v, first, second)):
+    if is_compiled(g, v, first, second):
         _native_pictures.adam_rows(
             g,
             v,

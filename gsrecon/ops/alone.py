@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops import _native
-from gsrecon.ops.rasterize import Backend, project_cpu
+from gsrecon.ops.rasterize import Backend, project_compiled
 from gsrecon.ops.reference import compose_poses, project
 from gsrecon.ops.settings import ALPHA_MAX, ALPHA_MIN, RasterizeSettings
 from gsrecon.ops.splats import Splats
@@ -70,7 +70,7 @@ def draw_alone(
             cameras.distortion,
         )
     else:
-        shown = project_cpu(splats, cameras, settings, sh_degree=-1)
+        shown = project_compiled(splats, cameras, settings, sh_degree=-1)
     means2d, radii, conics, opacities = shown.means2d[0], shown.radii[0], shown.conics[0], shown.opacities[0]
     rows, first = _by_object(splats.object_index, radii, objects)
     windows = _windows(means2d, radii, rows, first, *size)
@@ -83,8 +83,9 @@ def draw_alone(
         ]
         return Alone(windows, tuple(parts))
     alpha = means2d.new_empty(int(first_pixel[-1]))
-    _native.kernels().alone(means2d, radii, conics, opacities, rows.int(), first, windows, first_pixel, alpha)
-    pixels = alpha.numpy()
+    places = (torch.from_numpy(part).to(alpha.device) for part in (first, windows, first_pixel))
+    _native.kernels_for(alpha).alone(means2d, radii, conics, opacities, rows.int(), *places, alpha)
+    pixels = alpha.cpu().numpy()
     parts = [
         pixels[first_pixel[k] : first_pixel[k + 1]].reshape(bottom - top, right - left)
         for k, (left, top, right, bottom) in enumerate(windows.tolist())
@@ -102,7 +103,7 @@ def _by_object(
     counts = torch.bincount(of_row, minlength=objects)
     if len(counts) > objects:
         raise ValueError(f"objects: expected more than {len(counts) - 1}, got {objects}")
-    return rows, np.concatenate([[0], counts.cumsum(0).numpy()]).astype(np.int64)
+    return rows, np.concatenate([[0], counts.cumsum(0).cpu().numpy()]).astype(np.int64)
 
 
 def _split(rows: Int64[Tensor, " M"], first: Int64[np.ndarray, " _"]) -> list[Int64[Tensor, " _"]]:
@@ -118,7 +119,9 @@ def _windows(
     height: int,
 ) -> Int32[np.ndarray, "K 4"]:
     windows = np.zeros((len(first) - 1, 4), dtype=np.int32)
-    low, high = (means2d - radii)[rows].floor().numpy(), (means2d + radii)[rows].ceil().numpy()
+    low, high = (
+        edge.cpu().numpy() for edge in ((means2d - radii)[rows].floor(), (means2d + radii)[rows].ceil())
+    )
     for k, (start, stop) in enumerate(pairwise(first)):
         if stop > start:
             left, top = low[start:stop].min(axis=0).clip(0, (width, height))
@@ -136,8 +139,8 @@ def _reference(
 ) -> Float[np.ndarray, "_ _"]:
     left, top, right, bottom = window.tolist()
     y, x = torch.meshgrid(
-        torch.arange(top, bottom, dtype=means2d.dtype) + 0.5,
-        torch.arange(left, right, dtype=means2d.dtype) + 0.5,
+        torch.arange(top, bottom, dtype=means2d.dtype, device=means2d.device) + 0.5,
+        torch.arange(left, right, dtype=means2d.dtype, device=means2d.device) + 0.5,
         indexing="ij",
     )
     left_over = torch.ones_like(x)
@@ -146,4 +149,4 @@ def _reference(
         sigma = 0.5 * (xx * dx * dx + yy * dy * dy) + xy * dx * dy
         alpha = (opacity * (-sigma).exp()).clamp(max=ALPHA_MAX)
         left_over = left_over * torch.where((sigma >= 0) & (alpha >= ALPHA_MIN), 1 - alpha, 1.0)
-    return (1 - left_over).numpy()
+    return (1 - left_over).cpu().numpy()

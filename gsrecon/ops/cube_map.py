@@ -5,6 +5,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from gsrecon.ops import _native_pictures
+from gsrecon.ops._native import is_compiled
 
 LEAST_LIGHT = 0.002
 """Where a pixel lets less light through, the map shows less than half a step of 8-bit colour."""
@@ -19,8 +20,8 @@ def over_cube_map(
 ) -> Float[Tensor, "H W 3"]:
     """A picture + (1 - alpha) map, where enough light comes through; differentiable in the first three.
 
-    float32 on the CPU goes through one compiled pass for values and gradients, everything else through plain
-    torch, the reference.
+    float32 goes through one compiled pass for values and gradients, everything else through plain torch, the
+    reference; so does a GPU where torch is asked for deterministic algorithms, as pixels share texels.
 
     Args:
         image: Colours in front, weighted by alpha.
@@ -30,7 +31,8 @@ def over_cube_map(
         world_from_cam: The camera's rotation.
     """
     tensors = (image, alpha, texels, directions_in_cam, world_from_cam)
-    if not all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors):
+    exact = texels.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
+    if exact or not is_compiled(*tensors):
         return over_cube_map_reference(*tensors)
     shown = _native_pictures.cube_map(
         image.reshape(-1, 3),

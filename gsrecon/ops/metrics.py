@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gsrecon.ops import _native_pictures
+from gsrecon.ops._native import is_compiled
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -36,11 +37,11 @@ def psnr(
 def ssim(image: Float[Tensor, "*batch H W 3"], truth: Float[Tensor, "*batch H W 3"]) -> Float[Tensor, ""]:
     """Mean structural similarity of pictures in [0, 1]; differentiable in both.
 
-    float32 on the CPU goes through one compiled pass for value and gradient; everything else, and a truth
-    that wants a gradient, through `ssim_map`, the reference.
+    float32 goes through one compiled pass for value and gradient; everything else, and a truth that wants a
+    gradient, through `ssim_map`, the reference.
     """
-    float32_on_cpu = image.dtype == truth.dtype == torch.float32 and image.device.type == "cpu"
-    if not float32_on_cpu or truth.requires_grad or image.shape != truth.shape or image.numel() == 0:
+    compiled = is_compiled(image, truth) and image.shape == truth.shape
+    if not compiled or truth.requires_grad or image.numel() == 0:
         return ssim_map(image, truth).mean()
     return _native_pictures.ssim(image.reshape(-1, *image.shape[-3:]), truth.reshape(-1, *truth.shape[-3:]))
 

@@ -9,13 +9,17 @@ from torch import Tensor
 
 from gsrecon.errors import BackendUnavailableError
 from gsrecon.geometry.camera import Cameras
-from gsrecon.ops import _native
+from gsrecon.ops._gsplat import rasterize_gsplat
+from gsrecon.ops._native_composite import composite, inspect
+from gsrecon.ops._native_project import Projection, project
+from gsrecon.ops.device_memory import out_of_memory
 from gsrecon.ops.lens import fisheye_widest_tangent
 from gsrecon.ops.reference import compose_poses, rasterize_reference
 from gsrecon.ops.settings import DEPTH_ALPHA_MIN, RasterInfo, Rasterized, RasterizeSettings
 from gsrecon.ops.splats import Splats
 
-Backend = Literal["auto", "cpu", "reference"]
+Backend = Literal["auto", "cpu", "cuda", "gsplat", "reference"]
+"""What draws; see `rasterize`."""
 
 
 def rasterize(
@@ -35,40 +39,49 @@ def rasterize(
         cameras: Where to draw them.
         settings: Rules and wanted outputs.
         backgrounds: Colour behind everything, per camera; None is black.
-        backend: `cpu` is the compiled one (float32); `reference` is plain torch, any float type, slow;
-            `auto` is the fastest that is there.
+        backend: `cpu` and `cuda` are the compiled ones (float32), for tensors in the CPU's memory and on a
+            GPU; `gsplat` is the package of that name, on a GPU; `reference` is plain torch, any float type,
+            slow; `auto` is the compiled one for the device the tensors are on.
 
     Raises:
-        ValueError: when appearance is missing or given twice, shapes disagree, or the backend cannot take
-            the type.
+        ValueError: when appearance is missing or given twice, shapes or devices disagree, or the backend
+            cannot take the type.
         BackendUnavailableError: when the backend does not run here.
+        DeviceMemoryError: when the GPU's memory is not enough.
 
     Rules: Kerbl et al. 2023 as gsplat draws them; see `ops/reference.py`, the specification.
     """
     settings = settings or RasterizeSettings()
     if backend == "reference":
         return rasterize_reference(splats, cameras, settings, backgrounds)
-    if backend not in ("auto", "cpu"):
-        raise ValueError(f"backend: expected 'auto', 'cpu' or 'reference', got {backend!r}")
-    if splats.means.device.type != "cpu":
-        raise BackendUnavailableError(
-            f"no backend draws tensors on {splats.means.device}; move them to the CPU with .cpu()"
-        )
-    return _rasterize_cpu(splats, cameras, settings, backgrounds)
+    if backend not in ("auto", "cpu", "cuda", "gsplat"):
+        raise ValueError(f"backend: expected 'auto', 'cpu', 'cuda', 'gsplat' or 'reference', got {backend!r}")
+    _check(splats, cameras, backend)
+    draw = rasterize_gsplat if backend == "gsplat" else _rasterize_compiled
+    try:
+        return draw(splats, cameras, settings, backgrounds)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(len(splats), cameras, splats.means.device) from error
 
 
-def _rasterize_cpu(
+def _rasterize_compiled(
     splats: Splats, cameras: Cameras, settings: RasterizeSettings, backgrounds: Tensor | None
 ) -> Rasterized:
-    _check(splats, cameras)
     size = {"width": cameras.width, "height": cameras.height}
-    projection = project_cpu(splats, cameras, settings, _harmonics_degree(splats, settings))
+    projection = project_compiled(splats, cameras, settings, _harmonics_degree(splats, settings))
     colors = _channels(splats, projection, len(cameras))
     probe = torch.zeros_like(projection.means2d, requires_grad=True) if settings.absgrad else None
-    composition = _native.composite(projection, colors, probe, with_depth=settings.depth, **size)
+    composition = composite(
+        projection,
+        colors,
+        probe,
+        with_depth=settings.depth,
+        max_entries=settings.max_entries,
+        **size,
+    )
     ids, median_depth = None, None
     if settings.ids or settings.median_depth:
-        ids, median_depth = _native.inspect(
+        ids, median_depth = inspect(
             projection,
             colors,
             composition,
@@ -95,15 +108,16 @@ def _rasterize_cpu(
             projection.conics,
             projection.opacities,
             probe,
+            composition.lists.totals[1],
         ),
     )
 
 
-def project_cpu(
+def project_compiled(
     splats: Splats, cameras: Cameras, settings: RasterizeSettings, sh_degree: int
-) -> _native.Projection:
+) -> Projection:
     """The compiled projection; a degree of -1 does without the harmonics' colours."""
-    return _native.project(
+    return project(
         splats.means,
         splats.quats,
         splats.scales,
@@ -155,7 +169,7 @@ def _fisheye_lens(cameras: Cameras) -> Float[Tensor, "C 5"] | None:
     if cameras.distortion is None:
         return None
     widest = fisheye_widest_tangent(cameras.distortion, len(cameras))
-    return torch.cat([cameras.distortion.float(), widest.float()[:, None]], dim=-1)
+    return torch.cat([cameras.distortion, widest[:, None].to(cameras.distortion)], dim=-1).float()
 
 
 def _sh_rest(splats: Splats) -> Tensor | None:
@@ -164,7 +178,7 @@ def _sh_rest(splats: Splats) -> Tensor | None:
     return splats.means.new_empty(len(splats), 0, 3)
 
 
-def _channels(splats: Splats, projection: _native.Projection, cameras: int) -> Float[Tensor, "C N D"]:
+def _channels(splats: Splats, projection: Projection, cameras: int) -> Float[Tensor, "C N D"]:
     """Colours and features side by side: one row of all cameras where nothing depends on the camera."""
     colors = projection.colors
     if splats.colors is not None:
@@ -174,14 +188,28 @@ def _channels(splats: Splats, projection: _native.Projection, cameras: int) -> F
     return torch.cat([colors, splats.features.expand(len(colors), -1, -1)], dim=-1)
 
 
-def _check(splats: Splats, cameras: Cameras) -> None:
+def _check(splats: Splats, cameras: Cameras, backend: Backend) -> None:
+    device = splats.means.device
+    if backend in ("cpu", "cuda") and device.type != backend:
+        move = "move them there with .cuda()" if backend == "cuda" else "move them there with .cpu()"
+        raise BackendUnavailableError(
+            f"the {backend} backend draws tensors on {backend}, got {device}; {move}"
+        )
+    for holder, name in ((splats, "splats"), (cameras, "cameras")):
+        for field in fields(holder):
+            tensor = getattr(holder, field.name)
+            if isinstance(tensor, Tensor) and tensor.device != device:
+                raise ValueError(
+                    f"{name}.{field.name}: expected a tensor on {device}, where splats.means is, got "
+                    f"{tensor.device}; everything that is drawn has to be on one device"
+                )
     for field in fields(splats):
         tensor = getattr(splats, field.name)
         if tensor is None or not tensor.is_floating_point() or field.name == "world_from_object":
             continue
         if tensor.dtype != torch.float32:
             raise ValueError(
-                f"{field.name}: the cpu backend takes float32, got {tensor.dtype}; "
+                f"{field.name}: the compiled backends take float32, got {tensor.dtype}; "
                 "use backend='reference' for other types"
             )
     if splats.world_from_object is not None:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 ALPHA_MIN = 1.0 / 255.0
@@ -48,7 +48,16 @@ class RasterizeSettings:
     absgrad: bool = False
     """Give a probe that collects the sum over pixels of |dL/dmeans2d| in the backward pass."""
 
+    max_entries: int | None = None
+    """Room for pairs of Gaussian and tile on a GPU; None: as many as there are.
+
+    With it the CPU never waits for the GPU, so that CUDA graphs can capture a picture. What has no room is
+    left out of the picture: `RasterInfo.entries` says how many pairs there were.
+    """
+
     def __post_init__(self) -> None:
+        if self.max_entries is not None and not 0 < self.max_entries < 2**31:
+            raise ValueError(f"max_entries: expected None or 1 to 2^31 - 1, got {self.max_entries}")
         if self.mode not in ("classic", "antialiased"):
             raise ValueError(f"mode: expected 'classic' or 'antialiased', got {self.mode!r}")
         if not (math.isfinite(self.near_plane) and self.near_plane >= 0):
@@ -81,6 +90,8 @@ class RasterInfo:
     """Opacities as composited, after the antialiasing compensation."""
     absgrad_probe: Float[Tensor, "C N 2"] | None = None
     """With `absgrad`: a leaf whose `.grad` is the sum over pixels of |dL/dmeans2d| after `backward()`."""
+    entries: Int64[Tensor, ""] | None = None
+    """Pairs of Gaussian and tile over all cameras, from the compiled backends."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+// Rows of harmonics' coefficients in shared memory. A warp's 32 rows lie one after the other in memory, so that loads
+// of neighbouring lanes are neighbours; from shared memory each lane then reads its own row, whose odd stride keeps the
+// lanes in different banks.
+#pragma once
+
+#include "gpu/runtime.h"
+#include "math/harmonics.h"
+
+namespace gsrecon::gpu {
+
+template <int degree> struct HarmonicsRows {
+    static_assert(degree >= 1);
+    static constexpr int used = 3 * (harmonics_count(degree) - 1);  // floats of a row that are read
+    static constexpr int stride = used | 1;
+    static constexpr int floats = kWarp * stride;  // a warp's
+
+    // `width` is a row's length in memory, at least `used`.
+    static __device__ __forceinline__ void load(const float* rows, int64_t first, int count, int64_t width,
+                                                float* shared) {
+        const float* from = rows + first * width;
+        for (int e = lane_index(); e < count * used; e += kWarp) {
+            const int row = e / used, column = e % used;
+            shared[row * stride + column] = from[row * width + column];
+        }
+        __syncwarp();
+    }
+
+    // What is beyond the used part becomes 0.
+    static __device__ __forceinline__ void store(const float* shared, int64_t first, int count, int64_t width,
+                                                 float* rows) {
+        __syncwarp();
+        float* to = rows + first * width;
+        if (width == used) {
+            for (int e = lane_index(); e < count * used; e += kWarp) to[e] = shared[e / used * stride + e % used];
+        } else {
+            for (int row = 0; row < count; row++)
+                for (int64_t column = lane_index(); column < width; column += kWarp)
+                    to[row * width + column] = column < used ? shared[row * stride + column] : 0.0f;
+        }
+    }
+
+    static __device__ __forceinline__ void store_zeros(int64_t first, int count, int64_t width, float* rows) {
+        float* to = rows + first * width;
+        for (int64_t e = lane_index(); e < count * width; e += kWarp) to[e] = 0.0f;
+    }
+};
+
+// Calls `run` with the degree as a constant; -1 stands for colours that are not made from harmonics.
+template <class Run> void with_degree(int degree, Run run) {
+    switch (degree) {
+        case 0:
+            return run(std::integral_constant<int, 0>{});
+        case 1:
+            return run(std::integral_constant<int, 1>{});
+        case 2:
+            return run(std::integral_constant<int, 2>{});
+        case 3:
+            return run(std::integral_constant<int, 3>{});
+        case 4:
+            return run(std::integral_constant<int, 4>{});
+        default:
+            return run(std::integral_constant<int, -1>{});
+    }
+}
+
+}  // namespace gsrecon::gpu

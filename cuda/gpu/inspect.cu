@@ -1,0 +1,91 @@
+// The object with the most blend weight in every pixel, and the median depth. No gradient.
+#include "gpu/tile.h"
+
+namespace gsrecon::gpu {
+namespace {
+
+constexpr int kBlocks = 4;  // on a multiprocessor: at most 64 registers
+constexpr int kSlots = 8;   // objects a pixel can tell apart; a ninth would have to outweigh eight others
+
+// The objects a pixel meets, in order from the front, with their summed weights.
+struct PixelObjects {
+    int32_t id[kSlots];
+    float weight[kSlots];
+
+    __device__ __forceinline__ PixelObjects() {
+        for (int i = 0; i < kSlots; i++) {
+            id[i] = -1;
+            weight[i] = 0.0f;
+        }
+    }
+    __device__ __forceinline__ void add(int32_t object, float w) {
+        bool placed = false;
+#pragma unroll
+        for (int i = 0; i < kSlots; i++) {
+            const bool here = !placed && (id[i] == object || id[i] < 0);
+            id[i] = here ? object : id[i];
+            weight[i] += here ? w : 0.0f;
+            placed |= here;
+        }
+    }
+    // The heaviest object; the transmittance that is left competes as -1; ties go to the front.
+    __device__ __forceinline__ int32_t heaviest(float transmittance) const {
+        int32_t best = -1;
+        float most = -1.0f;
+#pragma unroll
+        for (int i = 0; i < kSlots; i++)
+            if (id[i] >= 0 && weight[i] > most) {
+                most = weight[i];
+                best = id[i];
+            }
+        return most >= transmittance ? best : -1;
+    }
+};
+
+__global__ void __launch_bounds__(kTileThreads, kBlocks)
+    inspect_kernel(CompositeInputs in, TileLists lists, const int32_t* object_index, InspectOutputs out) {
+    __shared__ Record records[kTileThreads];
+    __shared__ int32_t objects[kTileThreads];
+    __shared__ float depths[kTileThreads];
+    const TilePixel at(in, lists, blockIdx.x);
+    const int lane = lane_index();
+    float t = at.inside ? 1.0f : -1.0f, median_depth = 0.0f;
+    PixelObjects seen;
+    bool finished = false;
+    for (int64_t first = at.begin; first < at.end; first += kTileThreads) {
+        if (__syncthreads_count(finished) == kTileThreads) break;
+        const int count = (int)minimum((int64_t)kTileThreads, at.end - first), own = (int)threadIdx.x;
+        if (own < count) {
+            copy_record(lists.records + lists.entries[first + own], &records[own]);
+            const int32_t gaussian = records[own].gaussian;
+            objects[own] = object_index ? object_index[gaussian] : 0;
+            depths[own] = in.depths[at.camera * in.n + gaussian];
+        }
+        __syncthreads();
+        for (int group = 0; group < count && !finished; group += kWarp) {
+            const bool reached = group + lane < count && reaches(records[group + lane], at);
+            for (unsigned left = __ballot_sync(kAllLanes, reached); left; left &= left - 1) {
+                const int k = group + __ffs(left) - 1;
+                const float before = t;
+                const Blend blend(records[k], at.x, at.y, t);
+                if (!blend.used) continue;
+                seen.add(objects[k], blend.weight);
+                if (before > 0.5f && before - blend.weight <= 0.5f) median_depth = depths[k];
+            }
+            finished = __all_sync(kAllLanes, t < 0.0f);
+        }
+    }
+    if (!at.inside) return;
+    if (out.ids) out.ids[at.pixel] = seen.heaviest(fabsf(t));
+    if (out.median_depth) out.median_depth[at.pixel] = median_depth;
+}
+
+}  // namespace
+
+void inspect(const CompositeInputs& in, const TileLists& lists, const int32_t* object_index, const InspectOutputs& out,
+             Stream stream) {
+    const int64_t tiles = in.c * ((in.width + kTile - 1) / kTile) * ((in.height + kTile - 1) / kTile);
+    launch("inspect", inspect_kernel, tiles, kTileThreads, stream, in, lists, object_index, out);
+}
+
+}  // namespace gsrecon::gpu

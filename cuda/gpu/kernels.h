@@ -1,0 +1,71 @@
+// The operations of ops.h on a GPU. Pointers are the device's; everything runs on the stream that is passed and nothing
+// waits for it. What a kernel needs beside its results, the caller allocates: `..._workspace` tells how many bytes.
+#pragma once
+
+#include "gpu/runtime.h"
+#include "ops.h"
+
+namespace gsrecon::gpu {
+
+// An `object_index` out of range is not drawn.
+void project(const ProjectInputs&, const ProjectSettings&, const Projected&, Stream);
+
+size_t project_vjp_workspace(const ProjectInputs&, bool pose_gradient);
+void project_vjp(const ProjectInputs&, const ProjectSettings&, const Projected&, const ProjectedGradients&,
+                 const ProjectInputGradients&, void* workspace, size_t bytes, Stream);
+
+// Tile lists in two calls. The first measures, and leaves how many records and entries there are in `totals` [2] on the
+// device; the caller reads them, or takes upper bounds instead, allocates, and calls the second.
+struct TileCounts {
+    int32_t* record_index;  // [C, N] where a visible Gaussian's record goes
+    int32_t* tiles;         // [C, N] tiles it reaches
+    int64_t* totals;        // [2] records, entries
+};
+size_t count_tiles_workspace(const CompositeInputs&);
+void count_tiles(const CompositeInputs&, const TileCounts&, void* workspace, size_t bytes, Stream);
+
+// Room for `records` and `entries`. Where they are less than the totals, what does not fit is left out.
+struct TileRoom {
+    int64_t records, entries;
+};
+// As TileLists, to be written. The last two are for a backward pass whose result does not depend on chance, else null:
+// where each entry's sums go, [E], and how many entries each record has, [records].
+struct FilledTiles {
+    Record* records;
+    int64_t* camera_records;
+    int64_t* tile_entries;
+    uint32_t* entries;
+    int32_t* entry_slots;
+    int32_t* record_entries;
+};
+size_t fill_tiles_workspace(const CompositeInputs&, const TileRoom&, bool slots);
+void fill_tiles(const CompositeInputs&, const TileCounts&, const TileRoom&, const FilledTiles&, void* workspace,
+                size_t bytes, Stream);
+
+void composite(const CompositeInputs&, const TileLists&, float* image, float* alpha, Stream);
+
+// Where each entry's sums go; without them, sums meet in atomic additions, in an order that changes from run to run.
+struct TileSlots {
+    int64_t records, entries;
+    const int32_t* entry_slots;     // null: atomic additions
+    const int32_t* record_entries;  // null likewise
+};
+size_t composite_vjp_workspace(const CompositeInputs&, const TileSlots&, bool absgrad);
+void composite_vjp(const CompositeInputs&, const TileLists&, const TileSlots&, const float* image, const float* alpha,
+                   const float* v_image, const float* v_alpha, const CompositeGradients&, void* workspace, size_t bytes,
+                   Stream);
+
+void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&, Stream);
+void alone(const AloneInputs&, int64_t pixels, float* alpha, Stream);
+
+size_t ssim_workspace(int64_t pictures, int height, int width, int channels, bool gradient);
+// As the CPU's; the mean goes to the device.
+void ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* mean,
+          float* gradient, void* workspace, size_t bytes, Stream);
+
+void cube_map(const CubeMapInputs&, const float* image, float* out, Stream);
+void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels, Stream);
+
+void adam_rows(const AdamInputs&, const AdamSettings&, Stream);
+
+}  // namespace gsrecon::gpu

@@ -1,0 +1,67 @@
+"""The CUDA kernels on a processor: built over the stand-in for CUDA of tests/shim, and put in the CPU's place."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from gsrecon.ops import _native
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "shim"
+
+
+@cache
+def shim_module() -> ModuleType:
+    """The module, built anew where a source has changed; a skip where there is nothing to build with."""
+    tools = Path(sys.executable).parent
+    cmake = shutil.which("cmake", path=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    ninja = shutil.which("ninja", path=f"{tools}{os.pathsep}{os.environ['PATH']}")
+    if cmake is None or ninja is None:
+        pytest.skip("cmake and ninja are not here, so the CUDA kernels cannot be built for the processor")
+    configure = (
+        *(cmake, "-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DCMAKE_BUILD_TYPE=Release"),
+        *(f"-DPython_EXECUTABLE={sys.executable}", "-S", ROOT / "tests" / "shim", "-B", BUILD),
+    )
+    for command in (configure, (ninja, "-C", BUILD)):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"building the shim failed:\n{done.stdout}\n{done.stderr}"
+    (library,) = BUILD.glob("_shim*.so")
+    spec = importlib.util.spec_from_file_location("_shim", library)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def cuda_on_the_processor(engine: str = "fibers") -> Iterator[None]:
+    """Within it, every compiled operation on CPU tensors runs the CUDA kernels.
+
+    Args:
+        engine: How the threads of a block run: as `threads` of the operating system, or as `fibers`.
+    """
+    module = shim_module()
+    module.use_engine(engine)
+
+    def kernels_for(tensor: torch.Tensor):
+        assert tensor.device.type == "cpu"
+        return module.Cuda(0, 0, lambda size: torch.empty(size, dtype=torch.uint8))
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(_native, "kernels_for", kernels_for)
+    try:
+        yield
+    finally:
+        patch.undo()
+        module.use_engine("fibers")
