@@ -3,6 +3,7 @@
 import torch
 
 from gsrecon.errors import BackendUnavailableError, SpecError
+from gsrecon.ops._native import cuda_problem
 
 _ON_CPU = "cpu"
 """The device, and the backend that draws on no other one."""
@@ -21,26 +22,18 @@ def pick_device(name: str, backend: str = "auto") -> torch.device:
         BackendUnavailableError: There is no such device here.
     """
     if name == "auto":
-        by_itself = backend != _ON_CPU and torch.cuda.is_available() and kernels_problem() is None
+        by_itself = backend != _ON_CPU and torch.cuda.is_available() and cuda_problem() is None
         return _gpu(0) if by_itself or backend in ("cuda", "gsplat") else torch.device(_ON_CPU)
     device = _named(name)
     if device.type == _ON_CPU:
         return torch.device(_ON_CPU)
     if backend == _ON_CPU:
         raise SpecError(f"device: the backend 'cpu' does not draw on {name!r}; choose another of the two")
-    device, problem = _gpu(device.index or 0), kernels_problem()
-    if problem is not None and backend in ("auto", "cuda"):
+    device = _gpu(device.index or 0)
+    problem = cuda_problem() if backend in ("auto", "cuda") else None
+    if problem is not None:
         raise BackendUnavailableError(f"device {name}: {problem}")
     return device
-
-
-def kernels_problem() -> str | None:
-    """Why gsrecon's own kernels do not run on GPUs here; None where they do."""
-    try:
-        from gsrecon.ops._native import cuda_problem  # pyright: ignore[reportAttributeAccessIssue]
-    except ImportError:
-        return "this gsrecon was built without CUDA kernels"
-    return cuda_problem()
 
 
 def _named(name: str) -> torch.device:

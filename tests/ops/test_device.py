@@ -14,7 +14,7 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(device, "kernels_problem", lambda: None)
+    monkeypatch.setattr(device, "cuda_problem", lambda: None)
 
 
 @pytest.fixture
@@ -36,10 +36,12 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(no_gpu):
 
 def test_auto_is_the_cpu_where_the_backend_or_the_build_is(two_gpus, monkeypatch):
     assert pick_device("auto", backend="cpu") == torch.device("cpu")
-    monkeypatch.setattr(device, "kernels_problem", lambda: "this gsrecon was built without CUDA kernels")
+    monkeypatch.setattr(device, "cuda_problem", lambda: "this build of gsrecon has no CUDA kernels")
     assert pick_device("auto") == torch.device("cpu")
     assert pick_device("cuda", backend="reference") == torch.device("cuda", 0)
-    with pytest.raises(BackendUnavailableError, match="device cuda: this gsrecon was built without CUDA"):
+    with pytest.raises(
+        BackendUnavailableError, match="device cuda: this build of gsrecon has no CUDA kernels"
+    ):
         pick_device("cuda")
 
 
