@@ -138,7 +138,7 @@ def assemble(
 ) -> Float[Tensor, "*batch 4 4"]:
     """The 4 x 4 motion of a rotation and a translation [m]."""
     upper = torch.cat([rotation, translation[..., None]], dim=-1)
-    last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=upper.dtype, device=upper.device)
+    last = torch.eye(4, dtype=upper.dtype, device=upper.device)[3]
     return torch.cat([upper, last.expand(*upper.shape[:-2], 1, 4)], dim=-2)
 
 

@@ -198,7 +198,7 @@ class SceneGraph:
                 f"objects: expected a number for {node.object_ids[numbers.index(0)]!r}, which moves, got "
                 "none; append it"
             )
-        return torch.tensor(numbers, dtype=torch.int64, device=node.gaussians.means.device)
+        return torch.tensor(numbers, dtype=torch.int64).to(node.gaussians.means.device, non_blocking=True)
 
     def _only(self, kind: type[_N]) -> _N | None:
         return next((node for node in self._nodes.values() if isinstance(node, kind)), None)

@@ -70,7 +70,7 @@ def render_frame(
 
 def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame) -> Cameras:
     """The camera of a recorded picture with the scene's pose refinement, on its device, C = 1."""
-    world_from_cam = torch.from_numpy(frame.world_from_cam).to(graph.device)
+    world_from_cam = torch.from_numpy(frame.world_from_cam).to(graph.device, non_blocking=True)
     if graph.camera_refinement is not None:
         time_s = recording.time_s(frame.timestamp_us)
         world_from_cam = graph.camera_refinement.refine(world_from_cam, frame.camera, time_s)
@@ -82,7 +82,7 @@ def camera_at(lens: RecordedCamera, world_from_cam: Float[Tensor, "4 4"]) -> Cam
     device = world_from_cam.device
     return Cameras(
         viewmats=inverse(world_from_cam.double()).float()[None],
-        Ks=torch.from_numpy(lens.K).float()[None].to(device),
+        Ks=torch.from_numpy(lens.K).float()[None].to(device, non_blocking=True),
         width=lens.width,
         height=lens.height,
         model=lens.model,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
@@ -87,15 +88,13 @@ class Trajectories:
 
     def present(self, times_s: Float[Tensor, " C"]) -> Bool[Tensor, "C K"]:
         """Which objects are there at each time."""
-        times = times_s.to(self.spans_s)[:, None]
+        times = times_s.to(self.spans_s, non_blocking=True)[:, None]
         return (times >= self.spans_s[:, 0]) & (times <= self.spans_s[:, 1])
 
     def at(self, times_s: Float[Tensor, " C"]) -> Float64[Tensor, "C K 4 4"]:
         """Poses at each time, differentiable in the corrections; far below all where an object is not."""
         poses = torch.stack([self._at(float(time)) for time in times_s])
         gone = ~self.present(times_s)
-        if not bool(gone.any()):
-            return poses
         nowhere = torch.eye(4, dtype=torch.float64, device=poses.device)
         nowhere[2, 3] = -_NOWHERE_M
         return torch.where(gone[:, :, None, None], nowhere, poses)
@@ -105,13 +104,20 @@ class Trajectories:
 
         A tenth of the mean square of the corrections themselves is added.
         """
-        inner = _inner(self.knot_counts)
+        inner = self._inner_knots
         steps = (self.knot_times_s[inner + 1] - self.knot_times_s[inner]).float()[:, None]
         total = self.translations.new_zeros(())
         for values, unit in ((self.translations, 10.0), (self.rotations, 100.0)):
             change = unit * (values[inner + 1] - values[inner]) / steps
             total = total + (change.square().sum() + 0.1 * (unit * values).square().sum()) / len(values)
         return total
+
+    @cached_property
+    def _inner_knots(self) -> Int64[Tensor, " I"]:
+        """Knots that have another one of the same object behind them."""
+        inner = torch.ones_like(self.knot_times_s, dtype=torch.bool)
+        inner[self.knot_counts.cumsum(0) - 1] = False
+        return inner.nonzero()[:, 0]
 
     def parameters(self) -> dict[str, Tensor]:
         """The corrections."""
@@ -183,7 +189,8 @@ def _located(
     """
     first = counts.cumsum(0) - counts
     last = first + counts - 1
-    owner = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    objects = torch.arange(len(counts), device=counts.device)
+    owner = torch.repeat_interleave(objects, counts, output_size=len(times_s))
     earlier = torch.zeros_like(counts).index_add(0, owner, (times_s <= time_s).long())
     before = (first + earlier - 1).clamp(first, (last - 1).clamp(first))
     after = (before + 1).clamp(max=last)
@@ -191,11 +198,3 @@ def _located(
     share = (time_s - times_s[before]) / torch.where(step > 0, step, 1.0)
     share = torch.where(step > 0, share, 0.0)
     return before, after, share if beyond else share.clamp(0.0, 1.0)
-
-
-def _inner(counts: Int64[Tensor, " K"]) -> Int64[Tensor, " I"]:
-    """Entries that have another one of the same object behind them."""
-    last = counts.cumsum(0) - 1
-    entries = torch.ones(int(counts.sum()), dtype=torch.bool, device=counts.device)
-    entries[last] = False
-    return entries.nonzero()[:, 0]

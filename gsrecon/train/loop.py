@@ -187,7 +187,7 @@ def _observe(state: TrainState, info: RasterInfo, view: View) -> None:
         return
     height, width = view.image.shape[:2]
     probed = info.absgrad_probe.grad
-    gradients = probed * probed.new_tensor([0.5 * width, 0.5 * height])
+    gradients = probed * torch.tensor([0.5 * width, 0.5 * height]).to(probed.device, non_blocking=True)
     rows = state.graph.rows()
     for node_id, strategy in state.strategies.items():
         strategy.observe(gradients[:, rows[node_id]], info.radii[:, rows[node_id]])
