@@ -11,7 +11,7 @@ DEMO_ARGS ?=
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
-CPP := $(sort $(shell find cuda -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh'))
+CPP := $(sort $(shell find cuda tests/shim -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh'))
 PINS := requirements/constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint $(PINS)
@@ -83,6 +83,6 @@ $(ENVIRONMENT): pyproject.toml $(PINS) | $(BIN)/python
 	$(INSTALL) --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-$(EXTENSION): $(ENVIRONMENT) CMakeLists.txt $(CPP)
+$(EXTENSION): $(ENVIRONMENT) CMakeLists.txt cmake/cuda.cmake $(CPP)
 	$(INSTALL) --no-build-isolation --no-deps --editable .
 	@touch $@

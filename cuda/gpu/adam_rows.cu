@@ -1,6 +1,7 @@
 // Adam over the rows of a tensor that have a gradient. A warp takes 32 rows: it reads their gradients once, side by
 // side, to see which rows have any, and reads and writes the rest of those rows alone.
 #include "gpu/kernels.h"
+#include "gpu/thread.h"
 #include "math/adam.h"
 
 namespace gsrecon::gpu {

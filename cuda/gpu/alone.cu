@@ -1,6 +1,7 @@
 // Objects drawn without anything else: one thread a pixel of the objects' windows, over the object's own Gaussians. A
 // product needs no order.
 #include "gpu/kernels.h"
+#include "gpu/thread.h"
 #include "math/blend.h"
 #include "math/real.h"
 

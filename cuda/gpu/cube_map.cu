@@ -1,5 +1,6 @@
 // A cube map behind a picture: one thread a pixel. Pixels that let no light through are passed over.
 #include "gpu/kernels.h"
+#include "gpu/thread.h"
 #include "math/cube_map.h"
 
 namespace gsrecon::gpu {

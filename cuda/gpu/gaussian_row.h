@@ -1,7 +1,7 @@
 // One Gaussian, held by one lane of a warp.
 #pragma once
 
-#include "gpu/runtime.h"
+#include "gpu/thread.h"
 #include "math/projection.h"
 
 namespace gsrecon::gpu {

@@ -3,7 +3,7 @@
 // lanes in different banks.
 #pragma once
 
-#include "gpu/runtime.h"
+#include "gpu/thread.h"
 #include "math/harmonics.h"
 
 namespace gsrecon::gpu {

@@ -12,9 +12,6 @@ namespace gsrecon::gpu {
 
 using Stream = cudaStream_t;
 
-constexpr int kWarp = 32;
-constexpr unsigned kAllLanes = 0xffffffffu;
-
 // A CUDA call that failed. `code` is CUDA's number for it.
 struct CudaError : std::runtime_error {
     cudaError_t code;
@@ -64,9 +61,5 @@ class Workspace {
     char* data_;
     size_t bytes_, used_ = 0;
 };
-
-// Index of this thread in the whole grid.
-__device__ __forceinline__ int64_t thread_index() { return (int64_t)blockIdx.x * blockDim.x + threadIdx.x; }
-__device__ __forceinline__ int lane_index() { return (int)(threadIdx.x % kWarp); }
 
 }  // namespace gsrecon::gpu

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "gpu/kernels.h"
+#include "gpu/thread.h"
 #include "math/ellipse.h"
 
 namespace gsrecon::gpu {

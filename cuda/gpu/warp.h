@@ -1,7 +1,7 @@
 // Sums over the 32 lanes of a warp.
 #pragma once
 
-#include "gpu/runtime.h"
+#include "gpu/thread.h"
 
 namespace gsrecon::gpu {
 
