@@ -16,7 +16,7 @@ The compiled operations of `gsrecon.ops` get what is held, at the functions that
 import dataclasses
 import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -24,7 +24,6 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
 
 from gsrecon.ops import adam, alone, cube_map, device, knn, metrics, perceptron, rasterize
 
@@ -39,6 +38,14 @@ _INDEXED = (
 )
 _TAKE_SCALARS = (*_INDEXED, torch.ops.aten.fill_.Tensor, torch.ops.aten.masked_fill.Tensor)
 _COPIES = (torch.ops.aten.copy_.default, torch.ops.aten._to_copy.default)
+_READS = (
+    torch.ops.aten._local_scalar_dense.default,
+    torch.ops.aten.nonzero.default,
+    torch.ops.aten.equal.default,
+    torch.ops.aten._unique2.default,
+    torch.ops.aten.masked_select.default,
+)
+"""Operators whose results a processor waits for."""
 _JOINS = (torch.ops.aten.stack.default, torch.ops.aten.cat.default)
 _ON_DATA = (
     rasterize.rasterize,
@@ -82,23 +89,24 @@ class PretendTensor(torch.Tensor):
         return f"{self.held!r} on {DEVICE}"
 
     def tolist(self) -> Any:
+        _reads.append("tolist")
         return self.held.tolist()
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        _require_one_device(func, args, kwargs)
+        tensors = _tensors(args) + _tensors(kwargs.values())
+        _require_one_device(func, args, tensors)
+        if func in _READS:
+            _reads.append(str(func))
         # What is changed in place, or handed through, is the tensor that came in.
-        known = {id(t.held): t for t in _tensors(args, kwargs) if isinstance(t, PretendTensor)}
-        known |= {id(t): t for t in _tensors(args, kwargs) if not isinstance(t, PretendTensor)}
-        result = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+        known = {id(_held(tensor)): tensor for tensor in tensors}
 
-        def wrapped(value: Any) -> Any:
-            if not isinstance(value, Tensor):
-                return value
-            return known.get(id(value)) if id(value) in known else PretendTensor(value)
+        def wrapped(value: Tensor) -> Tensor:
+            return known[id(value)] if id(value) in known else PretendTensor(value)
 
-        return tree_map(wrapped, result)
+        held = {name: _changed(value, _held) for name, value in kwargs.items()}
+        return _changed(func(*_changed(args, _held), **held), wrapped)
 
 
 class PretendGenerator(torch.Generator):
@@ -121,6 +129,7 @@ class _Mode(TorchFunctionMode):
         if func in (Tensor.to, Tensor.type_as):
             return _to(args[0], args[1:], kwargs)
         if func in (Tensor.cpu, Tensor.cuda):
+            _note_leaving(args[0], func is Tensor.cuda)
             return _moved(args[0], func is Tensor.cuda)
         if func in (Tensor.numpy, Tensor.__array__) and isinstance(args[0], PretendTensor):
             raise TypeError(f"can't convert {DEVICE} device type tensor to numpy; use Tensor.cpu() first")
@@ -133,9 +142,18 @@ class _Mode(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+_reads: list[str] = []
+"""What waited for the device."""
+
+
 @contextmanager
-def pretend_gpu() -> Iterator[None]:
-    """Everything of gsrecon above `ops` takes the pretend device for a GPU; `auto` picks it."""
+def pretend_gpu() -> Iterator[list[str]]:
+    """Everything of gsrecon above `ops` takes the pretend device for a GPU; `auto` picks it.
+
+    Yields:
+        What was read from the device so far, outside of the operations in `ops`.
+    """
+    _reads.clear()
 
     def picked(name: str, backend: str = "auto") -> torch.device:
         return torch.device("cpu") if name == "cpu" or backend == "cpu" else DEVICE
@@ -150,7 +168,7 @@ def pretend_gpu() -> Iterator[None]:
         stack.enter_context(patch.object(device, "pick_device", picked))
         stack.enter_context(patch.object(torch, "Generator", PretendGenerator))
         stack.enter_context(_Mode())
-        yield
+        yield _reads
 
 
 def _modules_above_ops() -> list[Any]:
@@ -166,26 +184,46 @@ def _is_pretend(device: Any) -> bool:
     return device is not None and not isinstance(device, int) and torch.device(device).type == "cuda"
 
 
+def _note_leaving(tensor: Tensor, stays: bool) -> None:
+    if isinstance(tensor, PretendTensor) and not stays:
+        _reads.append("cpu")
+
+
 def _held(value: Any) -> Any:
     return value.held if isinstance(value, PretendTensor) else value
 
 
-def _tensors(*values: Any) -> list[Tensor]:
-    return [value for value in tree_flatten(values)[0] if isinstance(value, Tensor)]
+def _tensors(values: Iterable[Any]) -> list[Tensor]:
+    """Of an operator's arguments."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensors(value)
+    return found
 
 
-def _require_one_device(func: Any, args: tuple, kwargs: dict[str, Any]) -> None:
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The tensors of an operator's arguments or results changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    return type(value)(_changed(part, change) for part in value) if isinstance(value, list | tuple) else value
+
+
+def _require_one_device(func: Any, args: tuple, tensors: list[Tensor]) -> None:
     """As CUDA's operators do."""
     if func in _COPIES or (func in _JOINS and torch._C._current_graph_task_id() >= 0):
         # On their way back, unbind and split join zeros for parts without a gradient; torch makes them.
         return
-    checked = args
     if func in _INDEXED and isinstance(args[0], PretendTensor):
-        checked = (args[0], *args[2:])  # indices may lie on the CPU
-    plain = [t for t in _tensors(checked, kwargs) if not isinstance(t, PretendTensor)]
+        tensors = _tensors((args[0], *args[2:]))  # indices may lie on the CPU
+    plain = [tensor for tensor in tensors if not isinstance(tensor, PretendTensor)]
+    if not plain:
+        return
     changes_plain = func._schema.is_mutable and not isinstance(args[0], PretendTensor)
     takes_scalars = torch.Tag.pointwise in func.tags or func in _TAKE_SCALARS
-    if plain and (changes_plain or not takes_scalars or any(t.ndim > 0 for t in plain)):
+    if changes_plain or not takes_scalars or any(t.ndim > 0 for t in plain):
         raise RuntimeError(
             f"Expected all tensors to be on the same device, but found at least two devices, {DEVICE} and "
             f"cpu! ({func})"
@@ -220,6 +258,8 @@ def _to(tensor: Tensor, args: tuple, kwargs: dict[str, Any]) -> Tensor:
             device = value
         elif isinstance(value, torch.dtype):
             dtype = value
+    if device is not None:
+        _note_leaving(tensor, _is_pretend(device))
     moved = tensor if device is None else _moved(tensor, _is_pretend(device))
     if moved is not tensor:
         copy = False

@@ -11,8 +11,8 @@ from tests.pretend_device import DEVICE, PretendTensor, pretend_gpu
 
 @pytest.fixture(autouse=True)
 def gpu():
-    with pretend_gpu():
-        yield
+    with pretend_gpu() as reads:
+        yield reads
 
 
 def here(*shape: int) -> torch.Tensor:
@@ -148,6 +148,18 @@ def test_views_and_changes_in_place_share_what_they_hold():
     x[0, 0] = 9
     assert x.tolist()[0][0] == 9
     assert x[1:].abs().sum().item() == 0
+
+
+def test_what_is_read_is_told(gpu):
+    x = here(3)
+    assert (x + x.mean()).device == DEVICE
+    assert gpu == []
+    x.sum().item()
+    x.tolist()
+    x.cpu()
+    x.to("cpu")
+    x.nonzero()
+    assert [read.split(".")[-1] for read in gpu] == ["default", "tolist", "cpu", "cpu", "default"]
 
 
 def test_it_is_the_gpu_that_is_picked():

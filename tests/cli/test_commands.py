@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from gsrecon.cli import runs
@@ -174,6 +175,39 @@ def test_training_ends_with_a_run_that_evaluates_resumes_and_is_not_overwritten(
     assert run_command(words) == 1
     assert "--resume" in capsys.readouterr().err
     assert run_command(["train", str(spec), "--out", str(out), "--resume"]) == 0
+    # The device alone is said anew; everything else is as the run was begun.
+    assert run_command(["train", str(spec), "--out", str(out), "--resume", "--device", "cpu"]) == 0
+
+
+@pytest.mark.parametrize("command", ["render", "evaluate", "export-dataset"])
+def test_a_device_that_is_not_there_is_told_before_anything_is_written(
+    command: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = set(run.rglob("*"))
+    assert run_command([command, str(run), "--device", "cuda"]) == 1
+    assert "error: device: " in capsys.readouterr().err
+    assert run_command([command, str(run), "--device", "gpu"]) == 1
+    assert "expected 'auto', 'cpu', 'cuda' or 'cuda:N', got 'gpu'" in capsys.readouterr().err
+    assert set(run.rglob("*")) == before
+
+
+def test_training_on_a_device_that_is_not_there_begins_no_run(
+    drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "train",
+        f"folder:{drive}",
+        "--out",
+        str(tmp_path / "run"),
+        "--steps",
+        "2",
+        "--device",
+        "cuda:99",
+    ]
+    assert run_command(words) == 1
+    assert "error: device: " in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_demo_overwrites_nothing(tmp_path: Path) -> None:

@@ -13,35 +13,54 @@ from gsrecon.evaluation.evaluate import evaluate
 from gsrecon.evaluation.export import export_ply
 from gsrecon.evaluation.novel_views import driven_path, render_path
 from gsrecon.gaussians import density_mcmc
+from gsrecon.gaussians.schedule import Rounds
+from gsrecon.scene.deformation_config import DeformationConfig
 from gsrecon.scene.groups import Groups
 from gsrecon.scene.groups_scene import open_scene
 from gsrecon.train.checkpoint import load_checkpoint
-from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics, DeformationDynamics
+from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics, DeformationDynamics, NoDynamics
 from gsrecon.train.groups import train_groups
 from gsrecon.train.loop import train
+from gsrecon.train.progress import Progress
 from tests.pretend_device import DEVICE, pretend_gpu
 from tests.train import test_checkpoint, test_groups
 from tests.train.moving_drive import SPEC as MOVING
 from tests.train.moving_drive import moving_drive
 from tests.train.test_checkpoint import MCMC, StopAt, final_files
-from tests.train.tiny_drive import SPEC, tiny_drive
+from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
 
 CONFIG = replace(test_checkpoint.CONFIG, device="cpu", evaluations=1)
+RESETS = replace(test_checkpoint.CLASSIC, opacity_resets=Rounds(0.2, 0.5, 3))
 RUNS = {
-    "classic": CONFIG,
+    "classic": replace(CONFIG, density=RESETS),
     "mcmc": replace(MCMC, device="cpu", evaluations=1),
     "masked": replace(CONFIG, mask_moving=True),
-    "deformation": replace(CONFIG, dynamics=DeformationDynamics()),
+    "deformation": replace(CONFIG, dynamics=DeformationDynamics(DeformationConfig(most_sampled=20))),
     "actors": replace(CONFIG, dynamics=ActorDynamics()),
     "both": replace(CONFIG, dynamics=ActorAndDeformationDynamics()),
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other in every tiny operation would take most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def drive():
-    """With somebody who walks: not rigid, where objects may deform."""
+    """With somebody who walks, so that an object may deform, a car that is there for a while, and the sky."""
     log = moving_drive()
-    return replace(log, tracks=(replace(log.tracks[0], category="pedestrian"),))
+    walker, times = replace(log.tracks[0], category="pedestrian"), log.tracks[0].timestamps_us[:4]
+    poses = log.tracks[0].world_from_actor[:4] + 1.5 * np.eye(4, k=2)
+    car = replace(walker, id="car", category="car", timestamps_us=times, world_from_actor=poses)
+    sky = np.zeros((HEIGHT, WIDTH), np.uint8)
+    sky[:4] = 255
+    frames = tuple(replace(frame, masks={**frame.masks, "sky": sky}) for frame in log.frames)
+    return replace(log, frames=frames, tracks=(walker, car))
 
 
 @contextmanager
@@ -138,6 +157,22 @@ def test_a_fisheye_drive_is_trained_on_a_gpu(tmp_path):
     assert final_files(on_gpu) == final_files(on_cpu)
 
 
+@pytest.mark.parametrize("dynamics", [NoDynamics(), ActorDynamics()], ids=["still", "actors"])
+def test_a_step_waits_for_the_gpu_to_tell_the_lens_and_the_loss(dynamics, drive, tmp_path):
+    """Twice, where no density changes; what the rasterizer waits for comes on top."""
+    counts: list[int] = []
+
+    class Counting(StopAt):
+        def on_step(self, progress: Progress) -> None:
+            counts.append(len(reads))
+            reads.clear()
+
+    config = replace(CONFIG, dynamics=dynamics, device="cuda", steps=8, checkpoints=0, evaluations=0)
+    with pretend_gpu() as reads:
+        train(drive, MOVING, config, tmp_path, [Counting(0)])
+    assert min(counts) == 2
+
+
 @pytest.mark.parametrize("dynamics", [ActorDynamics(), DeformationDynamics()], ids=["actors", "deformation"])
 def test_groups_are_trained_judged_and_exported_on_a_gpu(dynamics, drive, tmp_path):
     groups = Groups(count=2, reach_m=20.0, overlap_m=2.0, rounds=2, shared_share=0.2)
@@ -148,7 +183,8 @@ def test_groups_are_trained_judged_and_exported_on_a_gpu(dynamics, drive, tmp_pa
         scene = open_scene(result.run_dir, device)
         export_ply(scene, folder / "scene.ply", time_s=0.3)
         files = {**test_groups.final_files(result), "ply": (folder / "scene.ply").read_bytes()}
-        return files, result.held_out, evaluate(scene, drive).psnr
+        pictures = [view.image.tobytes() for view in render_path(scene, driven_path(scene))][::4]
+        return files, result.held_out, evaluate(scene, drive).psnr, pictures
 
     with pretend_gpu():
         on_gpu = done(tmp_path / "gpu", replace(config, device="cuda"), DEVICE)
