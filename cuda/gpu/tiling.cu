@@ -186,9 +186,10 @@ __global__ void __launch_bounds__(kThreads) emit_kernel(CompositeInputs in, Tile
     const int tiles = here ? lists.record_tiles[record] : 0;
     const int64_t offset = here ? lists.offsets[place] : 0;
     const int lane = lane_index();
-    if (here && out.entry_slots) {
-        out.records[record].first_slot = (int32_t)offset;
-        out.record_entries[record] = tiles;
+    if (here && out.entry_slots) {  // only what has room; an offset that has wrapped around has none
+        const int64_t fitting = offset < 0 ? 0 : minimum((int64_t)tiles, maximum(room.entries - offset, (int64_t)0));
+        out.records[record].first_slot = fitting ? (int32_t)offset : 0;
+        out.record_entries[record] = (int32_t)fitting;
     }
     if (tiles > 0 && tiles <= kShared) {
         const int camera = camera_of(out.camera_records, in.c, record);

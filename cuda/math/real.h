@@ -33,6 +33,7 @@ GSRECON_HD double round_up(double x) { return ceil(x); }
 GSRECON_HD double minimum(double a, double b) { return b < a ? b : a; }
 GSRECON_HD double maximum(double a, double b) { return a < b ? b : a; }
 GSRECON_HD int64_t minimum(int64_t a, int64_t b) { return b < a ? b : a; }
+GSRECON_HD int64_t maximum(int64_t a, int64_t b) { return a < b ? b : a; }
 
 // A column vector, and a matrix of three rows.
 template <class R> struct Vec2 {

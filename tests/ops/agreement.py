@@ -1,7 +1,7 @@
 """How far two runs of the rasterizer lie apart, and which Gaussians and pixels rounding alone may decide."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -106,7 +106,7 @@ def gradients(
     scene, leaves = scene.with_gradients(dtype)
     result = rasterizer(scene)
     result.info.means2d.retain_grad()
-    loss = sum((getattr(result, name) * weight.to(dtype)).sum() for name, weight in weights.items())
+    loss = sum((getattr(result, name).cpu() * weight.to(dtype)).sum() for name, weight in weights.items())
     assert isinstance(loss, Tensor)
     loss.backward()
     found = {}
@@ -117,4 +117,17 @@ def gradients(
     found["means2d"] = torch.zeros_like(means2d) if means2d.grad is None else means2d.grad
     if probe is not None:
         found["absgrad"] = torch.zeros_like(probe) if probe.grad is None else probe.grad
-    return result, found
+    return on_cpu(result), {name: gradient.cpu() for name, gradient in found.items()}
+
+
+def on_cpu(result: Rasterized) -> Rasterized:
+    """The same values in the CPU's memory, without gradients."""
+    values = {f.name: _on_cpu(getattr(result, f.name)) for f in fields(result) if f.name != "info"}
+    info = replace(
+        result.info, **{f.name: _on_cpu(getattr(result.info, f.name)) for f in fields(result.info)}
+    )
+    return replace(result, **values, info=info)
+
+
+def _on_cpu(value: Tensor | None) -> Tensor | None:
+    return None if value is None else value.detach().cpu()

@@ -1,4 +1,4 @@
-"""The CUDA kernels on a processor: built over the stand-in for CUDA of tests/shim, and put in the CPU's place."""
+"""The CUDA kernels on a processor: built over the stand-in for CUDA in tests/shim, in the CPU's place."""
 
 import importlib.util
 import os

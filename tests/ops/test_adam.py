@@ -4,13 +4,17 @@ import torch
 from gsrecon.ops.adam import AdamStep, adam_rows
 
 
-def take_step(gradient, value, moments, step, rate=1e-2):
-    adam_rows(AdamStep(step, rate), gradient, value, *moments)
+def take_step(compiled, gradient, value, moments, step, rate=1e-2):
+    """In place; on a GPU through copies."""
+    there = [compiled.on_device(t) for t in (gradient, value, *moments)]
+    adam_rows(AdamStep(step, rate), *there)
+    for here, moved in zip((value, *moments), there[1:], strict=True):
+        here.copy_(moved)
 
 
 @pytest.mark.parametrize("shape", [(1,), (37,), (300, 3), (513, 8, 3), (2000, 4)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_where_every_row_has_a_gradient_it_is_torchs_adam(shape, dtype, generator):
+def test_where_every_row_has_a_gradient_it_is_torchs_adam(compiled, shape, dtype, generator):
     start = torch.randn(shape, generator=generator, dtype=dtype)
     ours, moments = start.clone(), (torch.zeros_like(start), torch.zeros_like(start))
     theirs = start.clone().requires_grad_()
@@ -19,11 +23,11 @@ def test_where_every_row_has_a_gradient_it_is_torchs_adam(shape, dtype, generato
         gradient = torch.randn(shape, generator=generator, dtype=dtype) * 10.0**-step
         theirs.grad = gradient.clone()
         adam.step()
-        take_step(gradient, ours, moments, step)
+        take_step(compiled, gradient, ours, moments, step)
     torch.testing.assert_close(ours, theirs.detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_rows_without_a_gradient_are_left_alone_with_their_moments(generator):
+def test_rows_without_a_gradient_are_left_alone_with_their_moments(compiled, generator):
     value = torch.randn(1000, 3, generator=generator)
     moments = (torch.randn(1000, 3, generator=generator), torch.rand(1000, 3, generator=generator))
     before = [tensor.clone() for tensor in (value, *moments)]
@@ -32,22 +36,22 @@ def test_rows_without_a_gradient_are_left_alone_with_their_moments(generator):
     seen[256:512] = False  # a whole block
     gradient[~seen] = 0
     gradient[seen, 1] = 0  # one entry of a row may be zero
-    take_step(gradient, value, moments, step=7)
+    take_step(compiled, gradient, value, moments, step=7)
     for tensor, old in zip((value, *moments), before, strict=True):
         assert torch.equal(tensor[~seen], old[~seen])
         assert bool((tensor[seen] != old[seen]).any(dim=1).all())
 
 
-def test_a_row_takes_the_same_step_wherever_it_stands(generator):
+def test_a_row_takes_the_same_step_wherever_it_stands(compiled, generator):
     row = torch.randn(4, 1, 5, generator=generator)
     alone = [part.clone() for part in row]
-    take_step(alone[0], alone[1], (alone[2], alone[3].abs_()), step=3)
+    take_step(compiled, alone[0], alone[1], (alone[2], alone[3].abs_()), step=3)
     for place in (0, 1, 17, 255, 256, 299):
         rows = torch.randn(4, 300, 5, generator=generator)
         rows[0, place - 1 if place % 2 else place] = 0
         rows[:, place] = row[:, 0]
         rows[3].abs_()
-        take_step(rows[0], rows[1], (rows[2], rows[3]), step=3)
+        take_step(compiled, rows[0], rows[1], (rows[2], rows[3]), step=3)
         assert torch.equal(rows[1, place], alone[1][0])
 
 
@@ -60,14 +64,14 @@ def test_the_result_does_not_depend_on_the_number_of_threads(generator):
         for count in (1, 2):
             torch.set_num_threads(count)
             own = tensors.clone()
-            take_step(own[0], own[1], (own[2], own[3]), step=2)
+            adam_rows(AdamStep(2, 1e-2), *own)
             results.append(own)
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(*results)
 
 
-def test_no_rows_are_no_work():
+def test_no_rows_are_no_work(compiled):
     empty = torch.zeros(0, 3)
-    take_step(empty, empty, (empty, empty), step=1)
+    take_step(compiled, empty, empty, (empty, empty), step=1)
     assert empty.shape == (0, 3)

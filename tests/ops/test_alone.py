@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gsrecon.ops.alone import Alone, draw_alone
-from gsrecon.ops.rasterize import rasterize
+from gsrecon.ops.rasterize import Backend, rasterize
 from gsrecon.ops.splats import Splats
 from tests.ops.random_scenes import Scene, SceneOptions, random_scene
 
@@ -34,7 +34,7 @@ def pictures(alone: Alone, width: int, height: int) -> np.ndarray:
     return whole
 
 
-def drawn(scene: Scene, backend: str) -> np.ndarray:
+def drawn(scene: Scene, backend: Backend) -> np.ndarray:
     alone = draw_alone(scene.splats, scene.cameras, scene.settings, 4, backend=backend)
     return pictures(alone, scene.cameras.width, scene.cameras.height)
 
@@ -49,10 +49,10 @@ def only(splats: Splats, number: int) -> Splats:
 
 @pytest.mark.parametrize("mode", ["classic", "antialiased"])
 @pytest.mark.parametrize("extremes", [False, True])
-def test_compiled_and_reference_agree(mode, extremes):
+def test_compiled_and_reference_agree(compiled, mode, extremes):
     for seed in range(3):
         scene = scene_of_objects(seed, mode, extremes)
-        found = drawn(scene.to(torch.float32), "cpu")
+        found = drawn(compiled.moved(scene.to(torch.float32)), compiled.backend)
         expected = drawn(scene.to(torch.float64), "reference")
         # A Gaussian whose alpha is about 1/255 at a pixel may count in one and not in the other.
         different = np.abs(found - expected) > 1e-4

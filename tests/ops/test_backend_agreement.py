@@ -1,4 +1,4 @@
-"""The native backend in float32 against the reference in float64: values and gradients of every input."""
+"""The compiled backends in float32 against the reference in float64: values and gradients of every input."""
 
 from dataclasses import replace
 
@@ -13,14 +13,11 @@ from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.reference import rasterize_reference
 from gsrecon.ops.settings import Rasterized, RasterizeSettings
 from gsrecon.ops.splats import Splats
-from tests.ops.agreement import gradients, painted, relative_error, settled
+from tests.ops.agreement import gradients, on_cpu, painted, relative_error, settled
+from tests.ops.conftest import Compiled
 from tests.ops.random_scenes import Scene, SceneOptions, random_scene
 
 PICTURES = ("image", "alpha", "depth", "features")
-
-
-def native(scene: Scene) -> Rasterized:
-    return rasterize(scene.splats, scene.cameras, scene.settings, scene.backgrounds, backend="cpu")
 
 
 def reference(scene: Scene) -> Rasterized:
@@ -65,7 +62,9 @@ def random_weights(result: Rasterized, keep: Tensor, seed: int) -> dict[str, Ten
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(options=scene_options())
-def test_away_from_thresholds_values_agree_to_1e_5_and_gradients_to_1e_4(options: SceneOptions) -> None:
+def test_away_from_thresholds_values_agree_to_1e_5_and_gradients_to_1e_4(
+    compiled: Compiled, options: SceneOptions
+) -> None:
     scene = settled(random_scene(options))
     pictures = painted(scene)
     sure = torch.from_numpy(np.stack([~p.fragile for p in pictures]))
@@ -73,7 +72,7 @@ def test_away_from_thresholds_values_agree_to_1e_5_and_gradients_to_1e_4(options
         shapes = reference(scene)
     weights = random_weights(shapes, sure, options.seed)
     expected, expected_gradients = gradients(reference, scene, torch.float64, weights)
-    actual, actual_gradients = gradients(native, scene, torch.float32, weights)
+    actual, actual_gradients = gradients(compiled.draw, scene, torch.float32, weights)
 
     for name in PICTURES:
         theirs, ours = getattr(expected, name), getattr(actual, name)
@@ -105,14 +104,14 @@ def test_away_from_thresholds_values_agree_to_1e_5_and_gradients_to_1e_4(options
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(options=scene_options())
 def test_with_thresholds_999_values_of_1000_agree_to_2e_4_and_gradients_to_2e_3(
-    options: SceneOptions,
+    compiled: Compiled, options: SceneOptions
 ) -> None:
     scene = random_scene(options)
     with torch.no_grad():
         shapes = reference(scene)
     weights = random_weights(shapes, torch.ones_like(shapes.alpha, dtype=torch.bool), options.seed)
     expected, expected_gradients = gradients(reference, scene, torch.float64, weights)
-    actual, actual_gradients = gradients(native, scene, torch.float32, weights)
+    actual, actual_gradients = gradients(compiled.draw, scene, torch.float32, weights)
     for name in PICTURES:
         theirs, ours = getattr(expected, name), getattr(actual, name)
         if theirs is not None:
@@ -200,7 +199,7 @@ EDGES = {
 
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("mode", ["classic", "antialiased"])
-def test_edge_cases_agree_and_leave_finite_gradients(edge: str, mode: str) -> None:
+def test_edge_cases_agree_and_leave_finite_gradients(compiled: Compiled, edge: str, mode: str) -> None:
     scene = EDGES[edge]()
     wanted = replace(scene.settings, mode="antialiased" if mode == "antialiased" else "classic")
     scene = settled(replace(scene, settings=wanted)) if edge != "on the near plane" else scene
@@ -209,7 +208,7 @@ def test_edge_cases_agree_and_leave_finite_gradients(edge: str, mode: str) -> No
         shapes = reference(scene)
     weights = random_weights(shapes, sure, 1)
     expected, expected_gradients = gradients(reference, scene, torch.float64, weights)
-    actual, actual_gradients = gradients(native, scene, torch.float32, weights)
+    actual, actual_gradients = gradients(compiled.draw, scene, torch.float32, weights)
     assert torch.equal(actual.info.radii > 0, expected.info.radii > 0)
     for name in PICTURES:
         if getattr(expected, name) is not None:
@@ -220,7 +219,7 @@ def test_edge_cases_agree_and_leave_finite_gradients(edge: str, mode: str) -> No
         assert relative_error(actual_gradients[name], gradient) < 2e-4, name
 
 
-def test_equal_depths_are_blended_in_the_order_of_the_list() -> None:
+def test_equal_depths_are_blended_in_the_order_of_the_list(compiled: Compiled) -> None:
     n = 40
     generator = torch.Generator().manual_seed(8)
     scene = random_scene(SceneOptions(gaussians=n, cameras=1, sh_degree=None, width=20, height=20, seed=8))
@@ -232,14 +231,13 @@ def test_equal_depths_are_blended_in_the_order_of_the_list() -> None:
     scene = replace(scene, splats=splats, cameras=cameras)
     sure = torch.from_numpy(np.stack([~p.fragile for p in painted(scene)]))
     with torch.no_grad():
-        assert (
-            relative_error(native(scene.to(torch.float32)).image[sure], reference(scene).image[sure]) < 1e-5
-        )
+        drawn = on_cpu(compiled.draw(scene.to(torch.float32)))
+        assert relative_error(drawn.image[sure], reference(scene).image[sure]) < 1e-5
 
 
-def test_outputs_that_are_not_asked_for_are_none() -> None:
+def test_outputs_that_are_not_asked_for_are_none(compiled: Compiled) -> None:
     scene = random_scene(SceneOptions(gaussians=5)).to(torch.float32)
-    result = rasterize(scene.splats, scene.cameras, RasterizeSettings(depth=False), backend="cpu")
+    result = compiled.draw(replace(scene, settings=RasterizeSettings(depth=False)))
     assert result.depth is None
     assert result.ids is None
     assert result.median_depth is None

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gsrecon.ops.metrics import psnr, ssim, ssim_map
+from tests.ops.conftest import Compiled
 
 
 def pictures(*shape: int) -> tuple[Tensor, Tensor]:
@@ -88,16 +89,17 @@ def test_ssim_passes_a_finite_difference_check() -> None:
 
 @pytest.mark.parametrize("shape", [(23, 37, 3), (2, 16, 9, 3), (7, 5, 3), (1, 1, 3)])
 def test_compiled_ssim_and_its_gradient_are_the_reference_s(
-    shape: tuple[int, ...], generator: torch.Generator
+    compiled: Compiled, shape: tuple[int, ...], generator: torch.Generator
 ) -> None:
     image = torch.rand(shape, generator=generator)
     truth = (image + 0.1 * torch.randn(shape, generator=generator)).clamp(0, 1)
-    compiled = image.clone().requires_grad_()
-    ssim(compiled, truth).backward()
+    leaf = image.clone().requires_grad_()
+    found = ssim(compiled.on_device(leaf), compiled.on_device(truth))
+    found.backward()
     reference = image.double().requires_grad_()
     expected = ssim_map(reference, truth.double()).mean()
     expected.backward()
-    assert compiled.grad is not None
+    assert leaf.grad is not None
     assert reference.grad is not None
-    assert ssim(image, truth).item() == pytest.approx(expected.item(), abs=1e-6)
-    assert (compiled.grad - reference.grad).norm() < 1e-5 * reference.grad.norm()
+    assert found.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert (leaf.grad - reference.grad).norm() < 1e-5 * reference.grad.norm()

@@ -1,0 +1,214 @@
+"""What is particular to the CUDA kernels, on the processor: real threads, chance, room, large Gaussians."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from gsrecon.ops.adam import AdamStep, adam_rows
+from gsrecon.ops.alone import draw_alone
+from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
+from gsrecon.ops.metrics import ssim, ssim_map
+from gsrecon.ops.rasterize import rasterize
+from gsrecon.ops.reference import rasterize_reference
+from gsrecon.ops.settings import Rasterized
+from tests.ops.agreement import gradients, painted, relative_error, settled
+from tests.ops.random_scenes import Scene, SceneOptions, random_scene
+from tests.ops.shim import cuda_on_the_processor, shim_module
+
+SMALL = SceneOptions(gaussians=12, cameras=1, width=18, height=17, objects=2, sh_degree=2)
+KINDS = {
+    "colours and depth": SMALL,
+    "features": replace(SMALL, features=5, sh_degree=None),
+    "fisheye, antialiased": replace(SMALL, model="fisheye", distorted=True, mode="antialiased", sh_degree=0),
+}
+
+
+def draw(scene: Scene) -> Rasterized:
+    return rasterize(scene.splats, scene.cameras, scene.settings, scene.backgrounds)
+
+
+def reference(scene: Scene) -> Rasterized:
+    return rasterize_reference(scene.splats, scene.cameras, scene.settings, scene.backgrounds)
+
+
+def random_weights(scene: Scene) -> dict[str, Tensor]:
+    """Upstream gradients where rounding decides nothing."""
+    generator = torch.Generator().manual_seed(1)
+    sure = torch.from_numpy(np.stack([~p.fragile for p in painted(scene)]))
+    with torch.no_grad():
+        shapes = reference(scene)
+    weights = {}
+    for name in ("image", "alpha", "depth", "features"):
+        if (picture := getattr(shapes, name)) is not None:
+            keep = sure if picture.ndim == 3 else sure[..., None]
+            weights[name] = torch.randn(picture.shape, generator=generator, dtype=torch.float64) * keep
+    return weights
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("same_bits", [False, True])
+def test_rasterizer_on_real_threads_agrees_with_the_reference(kind: str, same_bits: bool) -> None:
+    scene = settled(random_scene(KINDS[kind]))
+    weights = random_weights(scene)
+    expected, expected_gradients = gradients(reference, scene, torch.float64, weights)
+    with cuda_on_the_processor("threads"), deterministic() if same_bits else torch.enable_grad():
+        actual, actual_gradients = gradients(draw, scene, torch.float32, weights)
+    sure = torch.from_numpy(np.stack([~p.fragile for p in painted(scene)]))
+    for name in weights:
+        assert relative_error(getattr(actual, name)[sure], getattr(expected, name)[sure], 0.1) < 1e-5, name
+    for name, gradient in expected_gradients.items():
+        assert relative_error(actual_gradients[name], gradient) < 1e-4, name
+    assert actual.ids is not None
+    assert expected.ids is not None
+    sure_id = torch.from_numpy(np.stack([~p.fragile_id for p in painted(scene)]))
+    assert torch.equal(actual.ids[sure_id], expected.ids[sure_id])
+
+
+def test_other_kernels_on_real_threads_agree_with_the_reference(generator: torch.Generator) -> None:
+    image, truth = (
+        torch.rand(2, 19, 21, 3, generator=generator),
+        torch.rand(2, 19, 21, 3, generator=generator),
+    )
+    leaf, exact = image.clone().requires_grad_(), image.double().requires_grad_()
+    texels = torch.rand(6, 4, 4, 3, generator=generator)
+    alpha, directions = torch.rand(19, 21, generator=generator), torch.randn(19, 21, 3, generator=generator)
+    adam = torch.rand(4, 70, 5, generator=generator)
+    adam[0, ::3] = 0
+    stepped, scene = adam.clone(), random_scene(replace(SMALL, objects=3))
+    with cuda_on_the_processor("threads"):
+        mean = ssim(leaf, truth)
+        mean.backward()
+        sky = texels.clone().requires_grad_()
+        shown = over_cube_map(image[0], alpha, sky, directions, torch.eye(3))
+        (v_sky,) = torch.autograd.grad(shown.square().sum(), sky)
+        adam_rows(AdamStep(3, 1e-2), *stepped)
+        single = scene.to(torch.float32)
+        alone = draw_alone(single.splats, single.cameras, single.settings, 3)
+    expected = ssim_map(exact, truth.double()).mean()
+    expected.backward()
+    assert leaf.grad is not None
+    assert exact.grad is not None
+    assert mean.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert relative_error(leaf.grad, exact.grad) < 1e-5
+    exact_sky = texels.double().requires_grad_()
+    over = over_cube_map_reference(
+        *(t.double() for t in (image[0], alpha)), exact_sky, directions.double(), torch.eye(3).double()
+    )
+    assert relative_error(shown, over) < 1e-5
+    assert relative_error(v_sky, torch.autograd.grad(over.square().sum(), exact_sky)[0]) < 1e-4
+    adam_rows(AdamStep(3, 1e-2), *(own := adam.double()))
+    assert relative_error(stepped, own) < 1e-5
+    double = scene.to(torch.float64)
+    for ours, theirs in zip(
+        alone.alphas,
+        draw_alone(double.splats, double.cameras, double.settings, 3, backend="reference").alphas,
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def all_gradients(scene: Scene, engine: str) -> dict[str, Tensor]:
+    with cuda_on_the_processor(engine):
+        _, found = gradients(draw, scene, torch.float32, random_weights(scene))
+    return found
+
+
+@pytest.mark.parametrize("features", [0, 5])
+def test_deterministic_gradients_are_the_same_bits_in_every_order_of_the_threads(features: int) -> None:
+    options = replace(SMALL, gaussians=60, features=features, sh_degree=None, width=33, cameras=2)
+    scene = random_scene(options)
+    with deterministic():
+        first, second = (all_gradients(scene, engine) for engine in ("fibers", "threads"))
+    for name, gradient in first.items():
+        assert torch.equal(gradient, second[name]), name
+    by_chance = all_gradients(scene, "fibers")
+    for name, gradient in first.items():
+        assert relative_error(by_chance[name], gradient) < 1e-4, name
+
+
+def test_room_for_more_pairs_than_there_are_changes_no_bit() -> None:
+    scene = random_scene(SceneOptions(gaussians=80, cameras=2, width=70, height=50)).to(torch.float32)
+    with cuda_on_the_processor():
+        measured = draw(scene)
+        assert measured.info.entries is not None
+        count = int(measured.info.entries)
+        roomy = draw(replace(scene, settings=replace(scene.settings, max_entries=3 * count)))
+    for name in ("image", "alpha", "depth", "ids", "median_depth"):
+        assert torch.equal(getattr(roomy, name), getattr(measured, name)), name
+    assert roomy.info.entries is not None
+    assert int(roomy.info.entries) == count
+
+
+def test_pairs_that_have_no_room_are_left_out_and_counted() -> None:
+    scene = random_scene(SceneOptions(gaussians=80, cameras=2, width=70, height=50)).to(torch.float32)
+    room = 40
+    small = replace(scene, settings=replace(scene.settings, max_entries=room))
+    with cuda_on_the_processor(), deterministic():
+        leaves = small.with_gradients(torch.float32)[0]
+        result = draw(leaves)
+        result.image.sum().backward()
+    assert result.info.entries is not None
+    assert int(result.info.entries) > room
+    assert result.image.isfinite().all()
+    gradient = leaves.splats.means.grad
+    assert gradient is not None
+    assert gradient.isfinite().all()
+
+
+def test_gaussians_over_more_tiles_than_a_thread_writes_are_written_by_its_warp() -> None:
+    scene = random_scene(
+        SceneOptions(gaussians=9, cameras=1, width=230, height=170, sh_degree=None, backgrounds=False)
+    )
+    scales = torch.full_like(scene.splats.scales, 0.01)
+    scales[:3] = 8.0  # over all 165 tiles
+    scene = settled(replace(scene, splats=replace(scene.splats, scales=scales)))
+    with cuda_on_the_processor(), torch.no_grad():
+        drawn = draw(scene.to(torch.float32))
+    assert drawn.info.entries is not None
+    assert int(drawn.info.entries) > 165
+    with torch.no_grad():
+        expected = reference(scene)
+    sure = torch.from_numpy(np.stack([~p.fragile for p in painted(scene)]))
+    assert relative_error(drawn.image[sure], expected.image[sure], 0.1) < 1e-5
+
+
+def test_an_object_number_out_of_range_is_not_drawn() -> None:
+    scene = random_scene(replace(SMALL, gaussians=40)).to(torch.float32)
+    assert scene.splats.object_index is not None
+    wrong = scene.splats.object_index.clone()
+    wrong[:20] = 7
+    wrong[20:25] = -1
+    rest = replace(scene.splats, opacities=scene.splats.opacities * (torch.arange(40) >= 25))
+    with cuda_on_the_processor(), torch.no_grad():
+        drawn = draw(replace(scene, splats=replace(scene.splats, object_index=wrong)))
+        expected = draw(replace(scene, splats=rest))
+    assert torch.equal(drawn.image, expected.image)
+    assert (drawn.info.radii[:, :25] == 0).all()
+
+
+def test_memory_that_is_too_small_is_refused_before_anything_is_written() -> None:
+    module = shim_module()
+    place = module.Cuda(0, 0, lambda size: torch.empty(size // 2, dtype=torch.uint8))
+    pictures, mean = torch.rand(1, 40, 40, 3), torch.empty(1)
+    with pytest.raises(ValueError, match="allocate: gave less than was asked for"):
+        place.ssim(pictures, pictures, mean, torch.empty_like(pictures))
+
+
+def test_wrong_shapes_are_named() -> None:
+    place = shim_module().Cuda(0, 0, lambda size: torch.empty(size, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="mean: expected"):
+        place.ssim(torch.rand(1, 4, 4, 3), torch.rand(1, 4, 4, 3), torch.empty(2), None)
