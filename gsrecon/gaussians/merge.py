@@ -44,9 +44,11 @@ def merged_by_voxels(gaussians: Gaussians, edge_m: float) -> Gaussians:
     axes = rotation * gaussians.scales[:, None, :]
     apart = gaussians.means - means[cell]
     covariance = mean(axes @ axes.transpose(1, 2) + apart[:, :, None] * apart[:, None, :])
-    variances, turns = torch.linalg.eigh(covariance.double())
+    # On the CPU: cuSOLVER refuses more than some ten thousand matrices at once.
+    variances, turns = torch.linalg.eigh(covariance.double().cpu())
     # A mirrored frame of axes is no rotation.
     turns = turns * torch.linalg.det(turns).sign()[:, None, None]
+    variances, turns = variances.to(means.device), turns.to(means.device)
     scales = variances.clamp_min(_SMALLEST_M**2).sqrt().float()
     needed = total / _area(scales)
     opacities = _inverse_dilogarithm(needed)

@@ -30,11 +30,12 @@ def surface_frames(points: Float[Tensor, "N 3"]) -> tuple[Float[Tensor, "N 4"], 
     leaves, _ = median_leaves(points, _PATCH)
     centred = points[leaves].double()
     centred = centred - centred.mean(dim=1, keepdim=True)
-    variances, axes = torch.linalg.eigh(centred.transpose(1, 2) @ centred)
+    # On the CPU: cuSOLVER refuses more than some ten thousand matrices at once.
+    variances, axes = torch.linalg.eigh((centred.transpose(1, 2) @ centred).cpu())
     is_flat = variances[:, 0] < _FLATTEST**2 * variances[:, 1]
     # Eigenvectors come in ascending order, the normal first, and of either handedness.
     rotations = axes * torch.linalg.det(axes).sign()[:, None, None]
-    rows = leaves[is_flat]
-    quats[rows] = rotmat_to_quat(rotations[is_flat]).to(points.dtype)[:, None]
+    rows = leaves[is_flat.to(points.device)]
+    quats[rows] = rotmat_to_quat(rotations[is_flat]).to(points)[:, None]
     flat[rows] = True
     return quats, flat

@@ -48,10 +48,8 @@ class Cameras:
         return len(self.viewmats)
 
     def to(self, device: torch.device | str) -> "Cameras":
-        """The same cameras on another device."""
-        return replace(
-            self,
-            viewmats=self.viewmats.to(device),
-            Ks=self.Ks.to(device),
-            distortion=None if self.distortion is None else self.distortion.to(device),
-        )
+        """The same cameras on another device; a GPU is not waited for."""
+        to_gpu = torch.device(device).type != "cpu"
+        tensors = {"viewmats": self.viewmats, "Ks": self.Ks, "distortion": self.distortion}
+        moved = {name: t.to(device, non_blocking=to_gpu) for name, t in tensors.items() if t is not None}
+        return replace(self, **moved)

@@ -61,11 +61,12 @@ class CameraRefinement:
         rig = self._rig(time_s)
         own = torch.cat([self.camera_translations[number], self.camera_rotations[number]])
         of_rig, of_camera = se3_exp(torch.stack([rig, own]).double())
-        cam_from_ego, ego_from_cam, world_from_cam = (
-            motion.to(of_rig, non_blocking=True)
-            for motion in (self._cam_from_ego[camera], self._ego_from_cam[camera], world_from_cam)
+        cam_from_ego, ego_from_cam = (
+            motions[camera].to(of_rig.device, non_blocking=True)
+            for motions in (self._cam_from_ego, self._ego_from_cam)
         )
-        return world_from_cam @ (cam_from_ego @ of_rig @ ego_from_cam) @ of_camera
+        mounted = cam_from_ego @ of_rig @ ego_from_cam
+        return world_from_cam.to(mounted) @ mounted @ of_camera
 
     def ego_correction(self, time_s: float) -> Float64[Tensor, "4 4"]:
         """The rig's part alone: world_from_ego' = world_from_ego @ this."""

@@ -79,12 +79,12 @@ def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame)
 
 def camera_at(lens: RecordedCamera, world_from_cam: Float[Tensor, "4 4"]) -> Cameras:
     """A recorded camera's lens at any pose, on its device, C = 1; differentiable in the pose."""
-    device = world_from_cam.device
+    K, distortion = torch.from_numpy(lens.K).float(), lens.distortion
     return Cameras(
         viewmats=inverse(world_from_cam.double()).float()[None],
-        Ks=torch.from_numpy(lens.K).float()[None].to(device, non_blocking=True),
+        Ks=K[None],
         width=lens.width,
         height=lens.height,
         model=lens.model,
-        distortion=None if lens.distortion is None else torch.tensor([lens.distortion], device=device),
-    )
+        distortion=None if distortion is None else torch.tensor([distortion]),
+    ).to(world_from_cam.device)

@@ -88,7 +88,7 @@ class Trajectories:
 
     def present(self, times_s: Float[Tensor, " C"]) -> Bool[Tensor, "C K"]:
         """Which objects are there at each time."""
-        times = times_s.to(self.spans_s, non_blocking=True)[:, None]
+        times = times_s.to(self.spans_s, non_blocking=times_s.device.type == "cpu")[:, None]
         return (times >= self.spans_s[:, 0]) & (times <= self.spans_s[:, 1])
 
     def at(self, times_s: Float[Tensor, " C"]) -> Float64[Tensor, "C K 4 4"]:

@@ -42,10 +42,11 @@ class View:
         return sum(tensor.nbytes for tensor in self._tensors().values())
 
     def to(self, device: torch.device) -> "View":
-        """The view with its pixels on a device."""
+        """The view with its pixels on a device; a GPU is not waited for."""
         if self.image.device == device:
             return self
-        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self._tensors().items()}
+        to_gpu = device.type != "cpu"
+        moved = {name: tensor.to(device, non_blocking=to_gpu) for name, tensor in self._tensors().items()}
         return replace(self, **moved)
 
     def _tensors(self) -> dict[str, Tensor]:
