@@ -16,7 +16,9 @@ README = Path(__file__).parents[1] / "README.md"
 def small(**told: float) -> TrainConfig:
     """The example's training, over in a second."""
     assert told.keys() <= {"max_minutes", "steps"}
-    return TrainConfig(steps=8, sky_resolution=4, initial=InitialPoints(lidar=200, beyond_lidar=200))
+    return TrainConfig(
+        steps=8, device="cpu", sky_resolution=4, initial=InitialPoints(lidar=200, beyond_lidar=200)
+    )
 
 
 def test_the_readmes_python_example_runs(

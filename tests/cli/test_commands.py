@@ -26,6 +26,7 @@ SMALL = [
     "--sky-resolution=4",
     "--checkpoints=1",
     "--log-every=2",
+    "--device=cpu",
 ]
 
 

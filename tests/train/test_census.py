@@ -17,7 +17,10 @@ from gsrecon.train.views import Views
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
 
 CONFIG = TrainConfig(
-    steps=10, density=ClassicDensity(cap=500), initial=InitialPoints(lidar=400, beyond_lidar=50)
+    steps=10,
+    density=ClassicDensity(cap=500),
+    initial=InitialPoints(lidar=400, beyond_lidar=50),
+    device="cpu",
 )
 
 

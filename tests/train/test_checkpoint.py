@@ -38,6 +38,7 @@ CONFIG = TrainConfig(
     checkpoints=6,
     evaluations=0,
     log_every=4,
+    device="cpu",
 )
 MCMC = replace(CONFIG, density=MCMCDensity(cap=400, rounds=Rounds(0.1, 0.9, 6)))
 

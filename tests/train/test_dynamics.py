@@ -42,6 +42,7 @@ CONFIG = TrainConfig(
     checkpoints=1,
     evaluations=0,
     log_every=50,
+    device="cpu",
 )
 ALL_DYNAMICS = [DeformationDynamics(), ActorDynamics(), ActorAndDeformationDynamics()]
 

@@ -26,6 +26,7 @@ CONFIG = TrainConfig(
     checkpoints=1,
     evaluations=2,
     log_every=50,
+    device="cpu",
 )
 
 

@@ -29,11 +29,11 @@ from tests.train.moving_drive import moving_drive
 from tests.train.test_checkpoint import MCMC, StopAt, final_files
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
 
-CONFIG = replace(test_checkpoint.CONFIG, device="cpu", evaluations=1)
+CONFIG = replace(test_checkpoint.CONFIG, evaluations=1)
 RESETS = replace(test_checkpoint.CLASSIC, opacity_resets=Rounds(0.2, 0.5, 3))
 RUNS = {
     "classic": replace(CONFIG, density=RESETS),
-    "mcmc": replace(MCMC, device="cpu", evaluations=1),
+    "mcmc": replace(MCMC, evaluations=1),
     "masked": replace(CONFIG, mask_moving=True),
     "deformation": replace(CONFIG, dynamics=DeformationDynamics(DeformationConfig(most_sampled=20))),
     "actors": replace(CONFIG, dynamics=ActorDynamics()),
