@@ -58,6 +58,18 @@ format: $(EXTENSION) ## rewrite Python and C++ sources in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(CPP)
 
+# ThreadSanitizer needs memory laid out as it expects, which address randomisation can spoil.
+FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.PHONY: sanitize
+sanitize: $(EXTENSION) ## the CUDA kernels on the processor under ThreadSanitizer and AddressSanitizer (minutes)
+	@for kind in thread address; do \
+	  PATH="$(abspath $(BIN)):$$PATH" cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSANITIZE=$$kind \
+	    -S tests/shim -B build/sanitize-$$kind >/dev/null && \
+	  PATH="$(abspath $(BIN)):$$PATH" ninja --quiet -C build/sanitize-$$kind && \
+	  echo "sanitizer: $$kind" && $(FIXED_LAYOUT) build/sanitize-$$kind/check_kernels || exit 1; \
+	done
+
 .PHONY: bench
 bench: $(EXTENSION) ## time the rasterizer on the street scenes, write docs/benchmarks.md
 	$(BIN)/python scripts/bench/run.py $(BENCH_ARGS)

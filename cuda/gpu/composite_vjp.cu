@@ -155,7 +155,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
 
 // Adds up a record's rows where it has one an entry, and turns moments into gradients. One thread a record.
 // camera >= 0: only this camera's records, whose colours' gradients are added to what is there.
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     gradient_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, const float* sums,
                     CompositeGradients out, int64_t only_camera) {
     const int64_t i = thread_index() + (only_camera >= 0 ? lists.camera_records[only_camera] : 0);

@@ -9,6 +9,7 @@ namespace gsrecon::gpu {
 namespace {
 
 constexpr int kSide = 16, kThreads = kSide * kSide;
+constexpr int kBlocks = 4;  // on a multiprocessor: at most 64 registers
 constexpr int kWide = kSide + 2 * kSsimReach;
 constexpr int kMeans = 5, kTerms = 3;
 
@@ -62,7 +63,7 @@ __device__ __forceinline__ float blur_along_y(const SsimWindow& window, const fl
 }
 
 // Compares; `terms` [3, values] may be null.
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     compare_kernel(Pictures in, SsimWindow window, float* terms, float* block_sums) {
     __shared__ float wide_a[kWide][kWide], wide_b[kWide][kWide], rows[kMeans][kWide][kSide];
     __shared__ float warp_sums[kThreads / kWarp];
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(kThreads, 4)
     block_sums[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads, 4)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     gradient_kernel(Pictures in, SsimWindow window, const float* terms, float* gradient) {
     __shared__ float wide[kWide][kWide], rows[kTerms][kWide][kSide];
     const Part part(in);

@@ -152,18 +152,42 @@ void run_fibers(Block& b, int64_t blocks, int threads) {
     running = nullptr;
 }
 
-void run_threads(Block& b, int64_t blocks, int threads) {
-    for (int64_t block = 0; block < blocks; block++) {
-        prepare(b, block, blocks, threads);
-        std::vector<std::thread> crew;
-        for (Runner& r : b.runners)
-            crew.emplace_back([&r] {
-                running = &r;
-                (*r.block->kernel)();
-                leave(r);
-            });
-        for (std::thread& t : crew) t.join();
+// Where the crew meets between blocks, so that memory shared by one is not yet written by the next.
+class Gate {
+  public:
+    explicit Gate(int expected) : expected_(expected) {}
+    // The last to come does `work` before all go on.
+    template <class Work> void pass(Work work) {
+        std::unique_lock lock(mutex_);
+        const unsigned generation = generation_;
+        if (++arrived_ < expected_) return changed_.wait(lock, [&] { return generation_ != generation; });
+        work();
+        arrived_ = 0;
+        generation_++;
+        changed_.notify_all();
     }
+
+  private:
+    const int expected_;
+    int arrived_ = 0;
+    unsigned generation_ = 0;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+};
+
+void run_threads(Block& b, int64_t blocks, int threads) {
+    Gate gate(threads);
+    std::vector<std::thread> crew;
+    for (int i = 0; i < threads; i++)
+        crew.emplace_back([&, i] {
+            running = &b.runners[(size_t)i];
+            for (int64_t block = 0; block < blocks; block++) {
+                gate.pass([&] { prepare(b, block, blocks, threads); });
+                (*b.kernel)();
+                leave(*running);
+            }
+        });
+    for (std::thread& t : crew) t.join();
 }
 
 }  // namespace

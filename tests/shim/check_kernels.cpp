@@ -1,0 +1,206 @@
+// Runs every kernel once, forward and backward, on real threads and a made-up scene, for sanitizers to watch. That the
+// numbers are right, the tests say; here they only have to be finite and not all zero.
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <vector>
+
+#include "cuda_runtime.h"
+#include "gpu/kernels.h"
+#include "math/blend.h"
+
+using namespace gsrecon;
+
+namespace {
+
+std::mt19937 random_bits(7);
+
+std::vector<float> uniform(int64_t count, float low, float high) {
+    std::uniform_real_distribution<float> draw(low, high);
+    std::vector<float> values((size_t)count);
+    for (float& v : values) v = draw(random_bits);
+    return values;
+}
+
+std::vector<float> room(int64_t count) { return std::vector<float>((size_t)count, NAN); }
+
+void require(const char* name, const std::vector<float>& values) {
+    double sum = 0;
+    for (float v : values) sum += std::fabs((double)v);
+    if (std::isfinite(sum) && (values.empty() || sum > 0)) return;
+    std::fprintf(stderr, "%s: not finite, or all zero\n", name);
+    std::exit(1);
+}
+
+// Exactly as much memory as is asked for, so that a byte too far is seen.
+struct Work {
+    std::vector<char> memory;
+    explicit Work(size_t bytes) : memory(bytes) {}
+    void* data() { return memory.empty() ? nullptr : memory.data(); }
+};
+
+constexpr int64_t kGaussians = 40, kCameras = 2, kObjects = 2, kCells = kGaussians * kCameras;
+constexpr int kWidth = 36, kHeight = 34, kRest = 15;
+constexpr int64_t kPixels = (int64_t)kWidth * kHeight;
+
+struct Drawn {
+    std::vector<float> means2d = room(2 * kCells), depths = room(kCells), conics = room(3 * kCells),
+                       opacities = room(kCells), colors = room(3 * kCells);
+    std::vector<int32_t> radii = std::vector<int32_t>(2 * kCells);
+};
+
+struct Gaussians {
+    std::vector<float> means = uniform(3 * kGaussians, -1, 1), quats = uniform(4 * kGaussians, -1, 1),
+                       scales = uniform(3 * kGaussians, 0.05f, 0.5f), opacities = uniform(kGaussians, 0.1f, 1),
+                       sh0 = uniform(3 * kGaussians, -1, 1), sh_rest = uniform(3 * kRest * kGaussians, -0.3f, 0.3f);
+    std::vector<int32_t> object_index = std::vector<int32_t>(kGaussians);
+    std::vector<float> poses, Ks;
+
+    Gaussians() {
+        for (int64_t i = 0; i < kGaussians; i++) object_index[(size_t)i] = (int32_t)(i % kObjects);
+        for (int64_t i = 0; i < kCameras; i++) {
+            const float shift = 0.1f * (float)i;
+            for (int64_t k = 0; k < kObjects; k++)
+                poses.insert(poses.end(), {1, 0, 0, shift, 0, 1, 0, 0, 0, 0, 1, 3 + shift, 0, 0, 0, 1});
+            Ks.insert(Ks.end(), {30, 0, kWidth / 2.0f, 0, 30, kHeight / 2.0f, 0, 0, 1});
+        }
+    }
+    ProjectInputs inputs() const {
+        return {kGaussians,          kCameras,         kObjects,   means.data(),   quats.data(),
+                scales.data(),       opacities.data(), sh0.data(), sh_rest.data(), kRest,
+                object_index.data(), poses.data(),     Ks.data(),  nullptr};
+    }
+};
+
+// Tiles, blending, its gradient and inspection, with `channels` colours a Gaussian and the depth.
+void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera, bool slots, bool absgrad) {
+    const std::vector<float> colors = uniform((per_camera ? kCells : kGaussians) * channels, 0, 1);
+    const CompositeInputs in = {kGaussians,
+                                kCameras,
+                                kWidth,
+                                kHeight,
+                                channels,
+                                per_camera,
+                                d.means2d.data(),
+                                d.radii.data(),
+                                d.depths.data(),
+                                d.conics.data(),
+                                d.opacities.data(),
+                                colors.data(),
+                                true};
+    std::vector<int32_t> index(kCells), tiles_of(kCells);
+    std::vector<int64_t> totals(2);
+    const gpu::TileCounts counts = {index.data(), tiles_of.data(), totals.data()};
+    Work count_work(gpu::count_tiles_workspace(in));
+    gpu::count_tiles(in, counts, count_work.data(), count_work.memory.size(), nullptr);
+
+    const gpu::TileRoom space = {totals[0], totals[1]};
+    const int64_t tiles = (kWidth + kTile - 1) / kTile * ((kHeight + kTile - 1) / kTile) * kCameras;
+    std::vector<Record> records((size_t)space.records);
+    std::vector<int64_t> camera_records(kCameras + 1), tile_entries((size_t)tiles + 1);
+    std::vector<uint32_t> entries((size_t)space.entries);
+    std::vector<int32_t> entry_slots((size_t)space.entries), record_entries((size_t)space.records);
+    Work fill_work(gpu::fill_tiles_workspace(in, space, slots));
+    gpu::fill_tiles(in, counts, space,
+                    {records.data(), camera_records.data(), tile_entries.data(), entries.data(),
+                     slots ? entry_slots.data() : nullptr, slots ? record_entries.data() : nullptr},
+                    fill_work.data(), fill_work.memory.size(), nullptr);
+
+    const TileLists lists = {records.data(), camera_records.data(), tile_entries.data(), entries.data(), nullptr};
+    const int all = channels + 1;
+    std::vector<float> image = room(kCameras * kPixels * all), alpha = room(kCameras * kPixels);
+    gpu::composite(in, lists, image.data(), alpha.data(), nullptr);
+    require("image", image);
+
+    const gpu::TileSlots places = {space.records, space.entries, slots ? entry_slots.data() : nullptr,
+                                   slots ? record_entries.data() : nullptr};
+    const std::vector<float> v_image = uniform((int64_t)image.size(), -1, 1),
+                             v_alpha = uniform((int64_t)alpha.size(), -1, 1);
+    std::vector<float> v_means2d = room(2 * kCells), v_conics = room(3 * kCells), v_opacities = room(kCells),
+                       v_colors = room((int64_t)colors.size()), v_depths = room(kCells), v_abs = room(2 * kCells);
+    Work vjp_work(gpu::composite_vjp_workspace(in, places, absgrad));
+    gpu::composite_vjp(in, lists, places, image.data(), alpha.data(), v_image.data(), v_alpha.data(),
+                       {v_means2d.data(), v_conics.data(), v_opacities.data(), v_colors.data(), v_depths.data(),
+                        absgrad ? v_abs.data() : nullptr},
+                       vjp_work.data(), vjp_work.memory.size(), nullptr);
+    for (const auto* v : {&v_means2d, &v_conics, &v_opacities, &v_colors, &v_depths}) require("gradients", *v);
+    if (absgrad) require("absolute gradients", v_abs);
+
+    std::vector<int32_t> ids(kCameras * kPixels);
+    std::vector<float> median = room(kCameras * kPixels);
+    gpu::inspect(in, lists, g.object_index.data(), {ids.data(), median.data()}, nullptr);
+    require("median depth", median);
+}
+
+void rasterizer() {
+    const Gaussians g;
+    const ProjectInputs in = g.inputs();
+    const ProjectSettings settings = {kWidth, kHeight, LensModel::pinhole, true, 0.01f, 1e10f, 0.0f, 0.3f, 3};
+    Drawn d;
+    gpu::project(
+        in, settings,
+        {d.means2d.data(), d.radii.data(), d.depths.data(), d.conics.data(), d.opacities.data(), d.colors.data()},
+        nullptr);
+    require("projection", d.means2d);
+    const std::vector<float> v = uniform(3 * kCells, -1, 1);
+    std::vector<float> v_means = room(3 * kGaussians), v_quats = room(4 * kGaussians), v_scales = room(3 * kGaussians),
+                       v_opacities = room(kGaussians), v_sh0 = room(3 * kGaussians),
+                       v_rest = room(3 * kRest * kGaussians), v_poses = room(16 * kCameras * kObjects);
+    Work work(gpu::project_vjp_workspace(in, true));
+    gpu::project_vjp(in, settings, {nullptr, d.radii.data(), nullptr, nullptr, nullptr, d.colors.data()},
+                     {v.data(), v.data(), v.data(), v.data(), v.data()},
+                     {v_means.data(), v_quats.data(), v_scales.data(), v_opacities.data(), v_sh0.data(), v_rest.data(),
+                      v_poses.data()},
+                     work.data(), work.memory.size(), nullptr);
+    for (const auto* values : {&v_means, &v_quats, &v_scales, &v_opacities, &v_sh0, &v_rest, &v_poses})
+        require("projection's gradients", *values);
+    composite(d, g, 3, true, false, false);
+    composite(d, g, 3, false, true, true);
+    composite(d, g, 7, false, false, true);
+    composite(d, g, 7, true, true, false);
+
+    std::vector<int32_t> gaussians, windows = {0, 0, 20, 17, 5, 3, 30, 30};
+    for (int32_t i = 0; i < kGaussians; i++)
+        if (d.radii[2 * (size_t)i] > 0) gaussians.push_back(i);
+    const auto shown = (int64_t)gaussians.size();
+    const std::vector<int64_t> first_gaussian = {0, shown / 2, shown}, first_pixel = {0, 340, 340 + 675};
+    std::vector<float> alone = room(first_pixel.back());
+    gpu::alone({2, d.means2d.data(), d.radii.data(), d.conics.data(), d.opacities.data(), gaussians.data(),
+                first_gaussian.data(), windows.data(), first_pixel.data()},
+               (int64_t)alone.size(), alone.data(), nullptr);
+    require("alone", alone);
+}
+
+void pictures() {
+    const int64_t values = 2 * kPixels * 3;
+    const std::vector<float> a = uniform(values, 0, 1), b = uniform(values, 0, 1);
+    std::vector<float> mean = room(1), gradient = room(values);
+    Work work(gpu::ssim_workspace(2, kHeight, kWidth, 3, true));
+    gpu::ssim(a.data(), b.data(), 2, kHeight, kWidth, 3, mean.data(), gradient.data(), work.data(), work.memory.size(),
+              nullptr);
+    require("ssim", gradient);
+
+    const std::vector<float> texels = uniform(6 * 4 * 4 * 3, 0, 1), directions = uniform(3 * kPixels, -1, 1),
+                             rotation = {1, 0, 0, 0, 1, 0, 0, 0, 1}, alpha = uniform(kPixels, 0, 1);
+    const CubeMapInputs sky = {kPixels, 4, texels.data(), directions.data(), rotation.data(), alpha.data(), 0.002f};
+    std::vector<float> out = room(3 * kPixels), v_alpha = room(kPixels), v_texels = room((int64_t)texels.size());
+    gpu::cube_map(sky, a.data(), out.data(), nullptr);
+    gpu::cube_map_vjp(sky, b.data(), v_alpha.data(), v_texels.data(), nullptr);
+    for (const auto* v : {&out, &v_alpha, &v_texels}) require("cube map", *v);
+
+    std::vector<float> moved = uniform(70 * 5, 0, 1), first(70 * 5), second(70 * 5);
+    const std::vector<float> gradients = uniform(70 * 5, -1, 1);
+    gpu::adam_rows({70, 5, gradients.data(), moved.data(), first.data(), second.data()},
+                   {0.9f, 0.999f, 0.01f, 1.0f, 1e-15f}, nullptr);
+    require("adam", second);
+}
+
+}  // namespace
+
+int main() {
+    gsrecon_shim::use_engine("threads");
+    rasterizer();
+    pictures();
+    std::puts("every kernel ran");
+}
