@@ -169,6 +169,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     const float* own = sums + (places.record_entries ? (int64_t)r.first_slot : i) * stride;
     const auto total = [&](int k) {
         float sum = 0.0f;
+#pragma unroll 2
         for (int e = 0; e < entries; e++) sum += own[(int64_t)e * stride + k];
         return sum;
     };
