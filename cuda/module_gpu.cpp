@@ -275,6 +275,30 @@ void bind_pictures(nb::class_<Place>& c) {
         nb::arg("beta2"), nb::arg("rate"), nb::arg("second_moment_scale"), nb::arg("epsilon"));
 }
 
+void bind_densification(nb::class_<Place>& c) {
+    c.def("explore", [](const Place& at, Array2<float> means, Input2 quats, Input2 log_scales, Input1 logit_opacities,
+                        Input2 noise, float strength, float dead_opacity) {
+        const size_t n = means.shape(0);
+        expect(means.shape(1) == 3 && noise.shape(0) == n && noise.shape(1) == 3, "means, noise: expected [N, 3]");
+        expect(quats.shape(0) == n && quats.shape(1) == 4, "quats: expected [N, 4]");
+        expect(log_scales.shape(0) == n && log_scales.shape(1) == 3, "log_scales: expected [N, 3]");
+        expect(logit_opacities.shape(0) == n, "logit_opacities: expected [N]");
+        const gpu::DeviceGuard guard(at.device);
+        gpu::explore(
+            {(int64_t)n, quats.data(), log_scales.data(), logit_opacities.data(), noise.data(), strength, dead_opacity},
+            means.data(), at.stream);
+    });
+    c.def("relocate", [](const Place& at, Input1 opacities, Array1<const int64_t> copies, Array1<float> new_opacities,
+                         Array1<float> scale_factors) {
+        const size_t n = opacities.shape(0);
+        expect(copies.shape(0) == n && new_opacities.shape(0) == n && scale_factors.shape(0) == n,
+               "copies, new_opacities, scale_factors: expected [N]");
+        const gpu::DeviceGuard guard(at.device);
+        gpu::relocate((int64_t)n, opacities.data(), copies.data(), new_opacities.data(), scale_factors.data(),
+                      at.stream);
+    });
+}
+
 }  // namespace
 
 void bind_gpu(nb::module_& m) {
@@ -293,6 +317,7 @@ void bind_gpu(nb::module_& m) {
     bind_tiling(place);
     bind_compositing(place);
     bind_pictures(place);
+    bind_densification(place);
 }
 
 }  // namespace gsrecon

@@ -68,4 +68,16 @@ void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, floa
 
 void adam_rows(const AdamInputs&, const AdamSettings&, Stream);
 
+// MCMC densification; see math/mcmc.h.
+struct ExploreInputs {
+    int64_t n;
+    const float *quats, *log_scales, *logit_opacities;  // raw parameters
+    const float* noise;                                 // [n, 3] normal numbers
+    float strength, dead_opacity;
+};
+// Moves faint Gaussians' means [n, 3] in place.
+void explore(const ExploreInputs&, float* means, Stream);
+void relocate(int64_t count, const float* opacities, const int64_t* copies, float* new_opacities, float* scale_factors,
+              Stream);
+
 }  // namespace gsrecon::gpu

@@ -15,6 +15,7 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.geometry.rigid import quat_to_rotmat
+from gsrecon.ops import mcmc
 
 MOST_COPIES = 51
 """Largest number of Gaussians that share one place in a round; the binomials of Equation 9 end here."""
@@ -82,6 +83,12 @@ class MCMCStrategy:
         """
         if self._progress > self.config.noise_stop or self.config.noise == 0.0:
             return
+        strength = self.config.noise * mean_rate
+        raw = (gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.logit_opacities)
+        if mcmc.has_kernels(*raw):
+            noise = _noise(len(gaussians), generator, gaussians.means.device)
+            mcmc.explore(*raw, noise, strength, self.config.dead_opacity)
+            return
         with torch.no_grad():
             opacities = gaussians.opacities
             rows = (opacities < 0.1).nonzero()[:, 0]
@@ -89,7 +96,7 @@ class MCMCStrategy:
                 return
             gate = torch.sigmoid(100.0 * (self.config.dead_opacity - opacities[rows]))
             noise = _noise(len(rows), generator, rows.device)
-            noise *= (gate * (self.config.noise * mean_rate))[:, None]
+            noise *= (gate * strength)[:, None]
             axes = quat_to_rotmat(gaussians.quats[rows]) * gaussians.scales[rows][:, None, :]
             gaussians.means[rows] += (axes @ (axes.transpose(1, 2) @ noise[:, :, None]))[:, :, 0]
 
@@ -143,6 +150,8 @@ def relocate(
     Returns:
         The opacity of each copy, and the factor on its scales.
     """
+    if mcmc.has_kernels(opacities):
+        return mcmc.relocate(opacities, copies)
     n = copies.clamp(1, MOST_COPIES)
     old = opacities.double()
     new = 1 - (1 - old) ** (1.0 / n.double())

@@ -9,6 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from gsrecon.gaussians.density_mcmc import MCMCDensity, MCMCStrategy, relocate
+from gsrecon.gaussians.gaussians import Gaussians
+from gsrecon.ops import mcmc
 from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.ops.alone import draw_alone
 from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
@@ -198,6 +201,35 @@ def test_an_object_number_out_of_range_is_not_drawn() -> None:
         expected = draw(replace(scene, splats=rest))
     assert torch.equal(drawn.image, expected.image)
     assert (drawn.info.radii[:, :25] == 0).all()
+
+
+def test_exploration_moves_faint_gaussians_as_on_the_cpu(generator: torch.Generator) -> None:
+    count = 300
+    raw = [torch.randn(count, width, generator=generator) for width in (3, 4, 3)]
+    logits = torch.linspace(-8, 1, count)
+    gaussians = Gaussians(*raw[:2], raw[2], logits, torch.zeros(count, 3), torch.zeros(count, 0, 3))
+    moved, before = gaussians.means.clone(), gaussians.means.clone()
+    draws = generator.get_state()
+    MCMCStrategy(MCMCDensity(noise=1.0)).perturb(gaussians, 10.0, generator)
+    generator.set_state(draws)
+    faint = logits.sigmoid() < 0.1
+    noise = torch.zeros(count, 3)
+    noise[faint] = torch.randn(int(faint.sum()), 3, generator=generator)
+    with cuda_on_the_processor():
+        mcmc.explore(moved, *raw[1:], logits, noise, 10.0, MCMCDensity().dead_opacity)
+    assert relative_error(moved - before, gaussians.means - before) < 1e-4
+    assert torch.equal(moved[~faint], before[~faint])
+    assert not torch.equal(moved[faint], before[faint])
+
+
+def test_relocation_is_that_of_the_cpu(generator: torch.Generator) -> None:
+    opacities = torch.rand(200, generator=generator) * 0.98 + 0.01
+    copies = torch.randint(1, 60, (200,), generator=generator)
+    expected = relocate(opacities, copies)
+    with cuda_on_the_processor():
+        actual = mcmc.relocate(opacities, copies)
+    for ours, theirs in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
 def test_memory_that_is_too_small_is_refused_before_anything_is_written() -> None:

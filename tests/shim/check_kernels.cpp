@@ -196,11 +196,24 @@ void pictures() {
     require("adam", second);
 }
 
+void densification() {
+    const Gaussians g;
+    const std::vector<float> log_scales = uniform(3 * kGaussians, -2, 0), logits = uniform(kGaussians, -8, 0),
+                             noise = uniform(3 * kGaussians, -1, 1);
+    std::vector<float> means(3 * kGaussians), opacities = room(kGaussians), factors = room(kGaussians);
+    gpu::explore({kGaussians, g.quats.data(), log_scales.data(), logits.data(), noise.data(), 10.0f, 0.005f},
+                 means.data(), nullptr);
+    const std::vector<int64_t> copies(kGaussians, 3);
+    gpu::relocate(kGaussians, g.opacities.data(), copies.data(), opacities.data(), factors.data(), nullptr);
+    for (const auto* v : {&means, &opacities, &factors}) require("densification", *v);
+}
+
 }  // namespace
 
 int main() {
     gsrecon_shim::use_engine("threads");
     rasterizer();
     pictures();
+    densification();
     std::puts("every kernel ran");
 }
