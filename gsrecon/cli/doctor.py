@@ -17,7 +17,8 @@ PACKAGES = (
 )
 OPTIONAL = {
     "embreex": ("the toy drive and the demo", "pip install 'gsrecon[toy]'"),
-    "gsplat": ("its densification strategies beside our drop-in", "pip install 'gsrecon[gsplat]'"),
+    "gsplat": ("its backend on a GPU, its densification strategies", "pip install 'gsrecon[gsplat]'"),
+    "cuda-python": ("facts about GPUs that torch cannot use", "pip install 'gsrecon[cuda]'"),
 }
 
 
@@ -42,8 +43,13 @@ class Doctor:
         from gsrecon.cli.console import console
 
         out = console()
-        backend, machine, packages = cpu_backend(), machine_facts(), package_facts()
-        for title, facts in (("Backends", [backend, gpu()]), ("Machine", machine), ("Packages", packages)):
+        backend, gpus, machine, packages = cpu_backend(), gpu_facts(), machine_facts(), package_facts()
+        for title, facts in (
+            ("Backends", [backend, cuda_backend()]),
+            ("GPUs", gpus),
+            ("Machine", machine),
+            ("Packages", packages),
+        ):
             table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
             for fact in facts:
                 mark = "[green]ok[/green]" if fact.fine else "[yellow]--[/yellow]"
@@ -90,7 +96,7 @@ def package_facts() -> list[Fact]:
 
 
 def cpu_backend() -> Fact:
-    """The compiled rasterizer, the only fast one so far."""
+    """The compiled rasterizer on the CPU."""
     import torch
 
     from gsrecon.errors import BackendUnavailableError
@@ -103,15 +109,44 @@ def cpu_backend() -> Fact:
     return Fact("cpu", f"{isa} kernels, {torch.get_num_threads()} threads")
 
 
-def gpu() -> Fact:
-    """A GPU, which nothing uses yet."""
+def cuda_backend() -> Fact:
+    """Our kernels on a GPU, and why not."""
+    from gsrecon.errors import BackendUnavailableError
+    from gsrecon.ops import _native
+
+    try:
+        problem = _native.cuda_problem()
+    except BackendUnavailableError as error:
+        problem = str(error)
+    if problem is not None:
+        return Fact("cuda", f"not used: {problem}", False)
+    runtime = _native.kernels().cuda_versions()[1]
+    return Fact("cuda", f"kernels of CUDA {runtime // 1000}.{runtime % 1000 // 10}; --device auto takes them")
+
+
+def gpu_facts() -> list[Fact]:
+    """Every GPU with its capability and memory, and the driver."""
     import torch
 
-    if not torch.cuda.is_available():
-        return Fact("gpu", "none that torch can use; nothing needs one", False)
-    device = torch.cuda.get_device_properties(0)
-    memory = f"{device.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}"
-    return Fact("gpu", f"{device.name}, {memory}; not used: there are no CUDA kernels yet", False)
+    from gsrecon.ops.cuda_devices import cuda_facts
+
+    facts = cuda_facts()
+    told = torch.version.cuda
+    lines = [Fact("torch", f"built for CUDA {told}" if told else "built without CUDA", told is not None)]
+    if facts.driver is not None:
+        lines.append(Fact("driver", f"knows CUDA up to {facts.driver[0]}.{facts.driver[1]}"))
+    if not facts.devices:
+        return [*lines, Fact("gpu", "none; nothing needs one", False)]
+    for device in facts.devices:
+        major, minor = device.capability
+        free = "" if device.free_memory is None else f"{device.free_memory / 2**30:.1f} GiB free of "
+        lines.append(
+            Fact(
+                f"cuda:{device.number}",
+                f"{device.name}, capability {major}.{minor}, {free}{device.memory / 2**30:.1f} GiB",
+            )
+        )
+    return lines
 
 
 def _version(name: str) -> str | None:

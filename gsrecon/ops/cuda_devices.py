@@ -1,0 +1,96 @@
+"""Which GPUs there are: from cuda-python where it is installed, else from torch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class CudaDevice:
+    """A GPU as its driver describes it."""
+
+    number: int
+    name: str
+    capability: tuple[int, int]
+    """Compute capability, (9, 0) for an H100."""
+    memory: int
+    """Bytes it has."""
+    free_memory: int | None
+    """Bytes of it that nobody uses; None where nothing tells."""
+
+
+@dataclass(frozen=True)
+class CudaFacts:
+    """What is known of CUDA on this machine."""
+
+    source: str
+    """Who told: `cuda-python` or `torch`."""
+    driver: tuple[int, int] | None
+    """Newest CUDA the driver knows, (13, 0); None where nothing tells."""
+    devices: tuple[CudaDevice, ...]
+
+
+def cuda_facts() -> CudaFacts:
+    """GPUs and driver; no devices where there are none. Never raises for a machine without a GPU."""
+    bindings = _bindings()
+    if bindings is not None:
+        return _from_bindings(*bindings)
+    return _from_torch()
+
+
+def _bindings() -> tuple[Any, Any] | None:
+    """cuda-python's driver and runtime; None where it is not installed or finds no driver."""
+    try:
+        from cuda.bindings import driver, runtime
+
+        (status,) = driver.cuInit(0)
+    except (ImportError, RuntimeError):
+        return None
+    return None if status != 0 else (driver, runtime)
+
+
+def _from_bindings(driver: Any, runtime: Any) -> CudaFacts:
+    version = _value(driver.cuDriverGetVersion())
+    attribute = driver.CUdevice_attribute
+    devices = []
+    for number in range(_value(driver.cuDeviceGetCount())):
+        handle = _value(driver.cuDeviceGet(number))
+        capability = tuple(
+            _value(driver.cuDeviceGetAttribute(which, handle))
+            for which in (
+                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+                attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            )
+        )
+        name = _value(driver.cuDeviceGetName(96, handle))
+        runtime.cudaSetDevice(number)
+        status, free, total = runtime.cudaMemGetInfo()
+        devices.append(
+            CudaDevice(
+                number,
+                name.split(b"\0")[0].decode(errors="replace"),
+                (capability[0], capability[1]),
+                total if status == 0 else _value(driver.cuDeviceTotalMem(handle)),
+                free if status == 0 else None,
+            )
+        )
+    return CudaFacts("cuda-python", (version // 1000, version % 1000 // 10), tuple(devices))
+
+
+def _value(answer: tuple[Any, Any]) -> Any:
+    status, value = answer
+    if status != 0:
+        raise RuntimeError(f"the NVIDIA driver answered {status}; check it with nvidia-smi")
+    return value
+
+
+def _from_torch() -> CudaFacts:
+    if not torch.cuda.is_available():
+        return CudaFacts("torch", None, ())
+    devices = []
+    for number in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(number)
+        free, total = torch.cuda.mem_get_info(number)
+        devices.append(CudaDevice(number, properties.name, (properties.major, properties.minor), total, free))
+    return CudaFacts("torch", None, tuple(devices))
