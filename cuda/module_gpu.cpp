@@ -261,18 +261,20 @@ void bind_pictures(nb::class_<Place>& c) {
     c.def(
         "adam_rows",
         [](const Place& at, Input2 gradients, Array2<float> values, Array2<float> first_moments,
-           Array2<float> second_moments, float beta1, float beta2, float rate, float second_moment_scale,
-           float epsilon) {
+           Array2<float> second_moments, float beta1, float beta2, float rate, float second_moment_scale, float epsilon,
+           std::optional<Input1> schedule) {
+            expect(!schedule || schedule->shape(0) == 2, "schedule: expected [2]");
             for (const auto& array : {values, first_moments, second_moments})
                 expect(array.shape(0) == gradients.shape(0) && array.shape(1) == gradients.shape(1),
                        "values, first_moments, second_moments: expected the gradients' shape");
             const gpu::DeviceGuard guard(at.device);
             gpu::adam_rows({(int64_t)gradients.shape(0), (int64_t)gradients.shape(1), gradients.data(), values.data(),
                             first_moments.data(), second_moments.data()},
-                           {beta1, beta2, rate, second_moment_scale, epsilon}, at.stream);
+                           {beta1, beta2, rate, second_moment_scale, epsilon, pointer(schedule)}, at.stream);
         },
         nb::arg("gradients"), nb::arg("values"), nb::arg("first_moments"), nb::arg("second_moments"), nb::arg("beta1"),
-        nb::arg("beta2"), nb::arg("rate"), nb::arg("second_moment_scale"), nb::arg("epsilon"));
+        nb::arg("beta2"), nb::arg("rate"), nb::arg("second_moment_scale"), nb::arg("epsilon"),
+        nb::arg("schedule").none());
 }
 
 void bind_densification(nb::class_<Place>& c) {

@@ -116,6 +116,7 @@ struct AdamInputs {
 // Adam's settings of one step; see math/adam.h.
 struct AdamSettings {
     float beta1, beta2, rate, second_moment_scale, epsilon;
+    const float* schedule;  // [2] rate and second_moment_scale where the tensors are, in place of those; optional
 };
 
 // A small fully connected network: ReLU behind all layers but the last.

@@ -45,8 +45,10 @@ void step_run(const AdamStep<vfloat>& step, const float* gradient, float* value,
 }  // namespace
 
 void adam_rows(const AdamInputs& in, const AdamSettings& settings) {
-    const AdamStep<vfloat> step = {broadcast(settings.beta1), broadcast(settings.beta2), broadcast(settings.rate),
-                                   broadcast(settings.second_moment_scale), broadcast(settings.epsilon)};
+    const float rate = settings.schedule ? settings.schedule[0] : settings.rate,
+                scale = settings.schedule ? settings.schedule[1] : settings.second_moment_scale;
+    const AdamStep<vfloat> step = {broadcast(settings.beta1), broadcast(settings.beta2), broadcast(rate),
+                                   broadcast(scale), broadcast(settings.epsilon)};
     const int64_t blocks = (in.rows + kBlockRows - 1) / kBlockRows, width = in.width;
 #pragma omp parallel for schedule(static)
     for (int64_t block = 0; block < blocks; block++) {

@@ -21,7 +21,8 @@ __global__ void __launch_bounds__(kThreads) adam_kernel(AdamInputs in, AdamSetti
         if (in.gradients[begin + i] != 0.0f) seen |= 1u << (i / width);
     for (int distance = kWarp / 2; distance > 0; distance /= 2) seen |= __shfl_xor_sync(kAllLanes, seen, distance);
     if (!seen) return;
-    const AdamStep<float> step = {s.beta1, s.beta2, s.rate, s.second_moment_scale, s.epsilon};
+    const AdamStep<float> step = {s.beta1, s.beta2, s.schedule ? s.schedule[0] : s.rate,
+                                  s.schedule ? s.schedule[1] : s.second_moment_scale, s.epsilon};
     for (int i = lane; i < count; i += kWarp) {
         if (!(seen >> (i / width) & 1)) continue;
         const int64_t at = begin + i;

@@ -67,9 +67,14 @@ def is_compiled(*tensors: Tensor) -> bool:
     return device.type == "cpu" or (device.type == "cuda" and cuda_problem() is None)
 
 
+def has_cuda_kernels() -> bool:
+    """Whether this build has CUDA kernels, runnable or not."""
+    return hasattr(kernels(), "Cuda")
+
+
 def _find_cuda_problem() -> str:
     module = kernels()
-    if not hasattr(module, "Cuda"):
+    if not has_cuda_kernels():
         return (
             "this build of gsrecon has no CUDA kernels: no CUDA compiler was found when it was installed; "
             "install a CUDA toolkit (nvcc 12 or newer) and install gsrecon again"

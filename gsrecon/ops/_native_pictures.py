@@ -99,7 +99,11 @@ def cube_map(
 
 
 def adam_rows(
-    gradients: Tensor, values: Tensor, first_moments: Tensor, second_moments: Tensor, *settings: float
+    gradients: Tensor,
+    values: Tensor,
+    first_moments: Tensor,
+    second_moments: Tensor,
+    *settings: float | Tensor | None,
 ) -> None:
     """One step of Adam in place, on [N, W] float32; `settings` as in `AdamSettings` of `cuda/ops.h`."""
     _native.kernels_for(values).adam_rows(

@@ -25,6 +25,12 @@ class AdamStep:
     epsilon: float = 1e-15
     """Added to the root of the second moment."""
 
+    schedule: Tensor | None = None
+    """Corrected rate and second moment scale [2] on the parameter's device, in place of those of the numbers.
+
+    A CUDA graph that has captured a step reads them anew each time it is replayed.
+    """
+
     @property
     def corrected_rate(self) -> float:
         """Learning rate / (1 - beta1^t)."""
@@ -67,6 +73,7 @@ def adam_rows(
             step.corrected_rate,
             step.second_moment_scale,
             step.epsilon,
+            step.schedule,
         )
     else:
         _adam_rows_reference(step, g, v, first, second)
@@ -81,4 +88,5 @@ def _adam_rows_reference(
     first = first_moment[rows].lerp(g, 1 - step.beta1)
     second = step.beta2 * second_moment[rows] + (1 - step.beta2) * g * g
     first_moment[rows], second_moment[rows] = first, second
-    value[rows] -= step.corrected_rate * first / (second.sqrt() * step.second_moment_scale + step.epsilon)
+    rate, scale = (step.corrected_rate, step.second_moment_scale) if step.schedule is None else step.schedule
+    value[rows] -= rate * first / (second.sqrt() * scale + step.epsilon)

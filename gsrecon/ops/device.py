@@ -1,9 +1,14 @@
 """Which device tensors live on, from a name."""
 
+import logging
+from functools import cache
+
 import torch
 
 from gsrecon.errors import BackendUnavailableError, SpecError
-from gsrecon.ops._native import cuda_problem
+from gsrecon.ops._native import cuda_problem, has_cuda_kernels
+
+_log = logging.getLogger(__name__)
 
 _ON_CPU = "cpu"
 """The device, and the backend that draws on no other one."""
@@ -22,8 +27,11 @@ def pick_device(name: str, backend: str = "auto") -> torch.device:
         BackendUnavailableError: There is no such device here.
     """
     if name == "auto":
-        by_itself = backend != _ON_CPU and torch.cuda.is_available() and cuda_problem() is None
-        return _gpu(0) if by_itself or backend in ("cuda", "gsplat") else torch.device(_ON_CPU)
+        if backend in ("cuda", "gsplat"):
+            return _gpu(0)
+        if backend == _ON_CPU or not _gpu_by_itself():
+            return torch.device(_ON_CPU)
+        return _gpu(0)
     device = _named(name)
     if device.type == _ON_CPU:
         return torch.device(_ON_CPU)
@@ -34,6 +42,15 @@ def pick_device(name: str, backend: str = "auto") -> torch.device:
     if problem is not None:
         raise BackendUnavailableError(f"device {name}: {problem}")
     return device
+
+
+@cache
+def _gpu_by_itself() -> bool:
+    """Whether a GPU can be used without being asked for; where kernels or torch are made for one, why not."""
+    problem = cuda_problem()
+    if problem is not None and (has_cuda_kernels() or torch.cuda.is_available()):
+        _log.info("working on the CPU: %s", problem)
+    return problem is None
 
 
 def _named(name: str) -> torch.device:

@@ -71,6 +71,17 @@ def test_the_result_does_not_depend_on_the_number_of_threads(generator):
     assert torch.equal(*results)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_schedule_takes_the_place_of_the_numbers(compiled, dtype, generator):
+    start = torch.rand(4, 50, 3, generator=generator, dtype=dtype)
+    plain, scheduled = compiled.on_device(start.clone()), compiled.on_device(start.clone())
+    step = AdamStep(5, 1e-2)
+    adam_rows(step, *plain)
+    values = torch.tensor([step.corrected_rate, step.second_moment_scale], dtype=dtype)
+    adam_rows(AdamStep(1, 7.0, schedule=compiled.on_device(values)), *scheduled)
+    torch.testing.assert_close(scheduled, plain)
+
+
 def test_no_rows_are_no_work(compiled):
     empty = torch.zeros(0, 3)
     take_step(compiled, empty, empty, (empty, empty), step=1)

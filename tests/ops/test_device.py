@@ -8,6 +8,14 @@ from gsrecon.ops import device
 from gsrecon.ops.device import pick_device
 
 
+@pytest.fixture(autouse=True)
+def forgotten():
+    """What was found out about this machine is found out again."""
+    device._gpu_by_itself.cache_clear()
+    yield
+    device._gpu_by_itself.cache_clear()
+
+
 @pytest.fixture
 def two_gpus(monkeypatch):
     """A machine with two GPUs, as far as torch tells, and kernels for them."""
@@ -20,6 +28,7 @@ def two_gpus(monkeypatch):
 @pytest.fixture
 def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device, "cuda_problem", lambda: "there is no NVIDIA driver on this machine")
 
 
 @pytest.mark.parametrize(
@@ -68,3 +77,19 @@ def test_what_is_missing_for_a_gpu_is_said(no_gpu, monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     with pytest.raises(BackendUnavailableError, match="torch finds no GPU"):
         pick_device("cuda:0")
+
+
+def test_falling_back_to_the_cpu_is_said_once_in_one_sentence(two_gpus, monkeypatch, caplog):
+    monkeypatch.setattr(device, "cuda_problem", lambda: "the NVIDIA driver is too old")
+    with caplog.at_level("INFO", logger="gsrecon"):
+        for _ in range(3):
+            assert pick_device("auto") == torch.device("cpu")
+    assert caplog.messages == ["working on the CPU: the NVIDIA driver is too old"]
+
+
+def test_where_neither_the_build_nor_torch_knows_gpus_nothing_is_said(no_gpu, monkeypatch, caplog):
+    monkeypatch.setattr(device, "cuda_problem", lambda: "this build of gsrecon has no CUDA kernels")
+    monkeypatch.setattr(device, "has_cuda_kernels", lambda: False)
+    with caplog.at_level("INFO", logger="gsrecon"):
+        pick_device("auto")
+    assert caplog.messages == []

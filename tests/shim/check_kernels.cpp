@@ -192,7 +192,7 @@ void pictures() {
     std::vector<float> moved = uniform(70 * 5, 0, 1), first(70 * 5), second(70 * 5);
     const std::vector<float> gradients = uniform(70 * 5, -1, 1);
     gpu::adam_rows({70, 5, gradients.data(), moved.data(), first.data(), second.data()},
-                   {0.9f, 0.999f, 0.01f, 1.0f, 1e-15f}, nullptr);
+                   {0.9f, 0.999f, 0.01f, 1.0f, 1e-15f, nullptr}, nullptr);
     require("adam", second);
 }
 
