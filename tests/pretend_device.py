@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gsrecon.ops import adam, alone, cube_map, device, knn, metrics, perceptron, rasterize
+from gsrecon.ops import _native, adam, alone, cube_map, device, knn, metrics, perceptron, rasterize
 
 DEVICE = torch.device("cuda", 0)
 
@@ -166,6 +166,8 @@ def pretend_gpu() -> Iterator[list[str]]:
                 if callable(value) and getattr(value, "__hash__", None) and value in replacements:
                     stack.enter_context(patch.object(module, name, replacements[value]))
         stack.enter_context(patch.object(device, "pick_device", picked))
+        # Where there is a real GPU its kernels are not for pretend tensors.
+        stack.enter_context(patch.object(_native, "cuda_problem", lambda: "the GPU is pretended"))
         stack.enter_context(patch.object(torch, "Generator", PretendGenerator))
         stack.enter_context(_Mode())
         yield _reads
