@@ -27,3 +27,7 @@ class BackendUnavailableError(GsreconError):
 
 class DeviceMemoryError(GsreconError):
     """A GPU whose memory is not enough for what was asked."""
+
+
+class DeviceFailedError(GsreconError):
+    """A GPU that failed under a kernel, or is lost to this process."""

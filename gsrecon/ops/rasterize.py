@@ -12,7 +12,7 @@ from gsrecon.geometry.camera import Cameras
 from gsrecon.ops._gsplat import rasterize_gsplat
 from gsrecon.ops._native_composite import composite, inspect
 from gsrecon.ops._native_project import Projection, project
-from gsrecon.ops.device_memory import out_of_memory
+from gsrecon.ops.device_errors import device_errors
 from gsrecon.ops.lens import fisheye_widest_tangent
 from gsrecon.ops.reference import compose_poses, rasterize_reference
 from gsrecon.ops.settings import DEPTH_ALPHA_MIN, RasterInfo, Rasterized, RasterizeSettings
@@ -48,6 +48,7 @@ def rasterize(
             cannot take the type.
         BackendUnavailableError: when the backend does not run here.
         DeviceMemoryError: when the GPU's memory is not enough.
+        DeviceFailedError: when the GPU fails.
 
     Rules: Kerbl et al. 2023 as gsplat draws them; see `ops/reference.py`, the specification.
     """
@@ -58,10 +59,9 @@ def rasterize(
         raise ValueError(f"backend: expected 'auto', 'cpu', 'cuda', 'gsplat' or 'reference', got {backend!r}")
     _check(splats, cameras, backend)
     draw = rasterize_gsplat if backend == "gsplat" else _rasterize_compiled
-    try:
+    size = (len(splats), len(cameras), cameras.width, cameras.height)
+    with device_errors(*size, splats.means.device):
         return draw(splats, cameras, settings, backgrounds)
-    except torch.OutOfMemoryError as error:
-        raise out_of_memory(len(splats), cameras, splats.means.device) from error
 
 
 def _rasterize_compiled(

@@ -14,6 +14,7 @@ from gsrecon.errors import CheckpointError, TrainingError
 from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.ops.device import pick_device
+from gsrecon.ops.device_errors import device_errors
 from gsrecon.ops.settings import RasterInfo
 from gsrecon.scene.render import render_frame
 from gsrecon.train.census import shown_pixels
@@ -121,11 +122,22 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
 
     Raises:
         TrainingError: The loss is not finite.
+        DeviceMemoryError: The GPU's memory is not enough.
+        DeviceFailedError: The GPU fails.
     """
     started = time.perf_counter()
     watch.start()
+    graph = state.graph
+    view = views[state.sampler.draw(state.generator)]
+    height, width = view.image.shape[:2]
+    with device_errors(len(graph), 1, width, height, graph.device):
+        return _fit_view(state, view.to(graph.device), views, config, watch, started)
+
+
+def _fit_view(
+    state: TrainState, view: View, views: Views, config: TrainConfig, watch: Stopwatch, started: float
+) -> float:
     graph, before = state.graph, state.progress
-    view = views[state.sampler.draw(state.generator)].to(graph.device)
     settings = replace(
         graph.settings,
         sh_degree=config.sh_degree_at(before),

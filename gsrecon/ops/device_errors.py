@@ -1,0 +1,76 @@
+"""What a GPU does not manage, and what to do then: memory that is too small, a device that fails."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gsrecon.errors import DeviceFailedError, DeviceMemoryError
+
+BYTES_PER_GAUSSIAN = 944
+"""Parameters with third-degree harmonics (236 B), their gradients, and Adam's two moments."""
+BYTES_PER_VIEW_OF_A_GAUSSIAN = 320
+"""Projection and its gradient, record and its sums (48 B each), and sorting, for about five tiles each."""
+BYTES_PER_PIXEL = 112
+"""Colours, depth and alpha, the same again as gradients, the truth, and the terms of the losses."""
+
+
+def fitting_gaussians(memory: int, cameras: int, pixels: int) -> int:
+    """About how many Gaussians a training step can have beside `pixels` of each camera, in `memory` bytes."""
+    left = memory - cameras * pixels * BYTES_PER_PIXEL
+    return max(0, left // (BYTES_PER_GAUSSIAN + cameras * BYTES_PER_VIEW_OF_A_GAUSSIAN))
+
+
+def fitting_pixels(memory: int, cameras: int, gaussians: int) -> int:
+    """About how many pixels each camera can have beside so many Gaussians."""
+    left = memory - gaussians * (BYTES_PER_GAUSSIAN + cameras * BYTES_PER_VIEW_OF_A_GAUSSIAN)
+    return max(0, left // (cameras * BYTES_PER_PIXEL))
+
+
+@contextmanager
+def device_errors(
+    gaussians: int, cameras: int, width: int, height: int, device: torch.device
+) -> Iterator[None]:
+    """Turns what a GPU does not manage within it into errors that say what to do.
+
+    Args:
+        gaussians: How many are drawn.
+        cameras: Into how many pictures.
+        width: Picture width [px].
+        height: Picture height [px].
+        device: Where.
+
+    Raises:
+        DeviceMemoryError: There is not enough memory; about what would fit is told.
+        DeviceFailedError: A kernel failed, or the device is lost.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        memory = torch.cuda.get_device_properties(device).total_memory
+        raise _too_small(memory, gaussians, cameras, width, height) from error
+    except RuntimeError as error:
+        if not is_device_failure(error):
+            raise
+        raise DeviceFailedError(
+            f"the GPU {device} failed ({' '.join(str(error).split())}) and this process cannot use it any "
+            "more; what was written to disk is intact, run the command again (a run goes on with --resume); "
+            "if it fails again, CUDA_LAUNCH_BLOCKING=1 and --debug show where"
+        ) from error
+
+
+def is_device_failure(error: RuntimeError) -> bool:
+    """Whether it is CUDA that failed: as our kernels tell it, or as torch does."""
+    by_type = type(error).__name__ in ("CudaError", "AcceleratorError")
+    return by_type or str(error).startswith("CUDA error")
+
+
+def _too_small(memory: int, gaussians: int, cameras: int, width: int, height: int) -> DeviceMemoryError:
+    pictures = "a picture" if cameras == 1 else f"{cameras} pictures"
+    return DeviceMemoryError(
+        f"the GPU's {memory / 2**30:.0f} GiB are not enough to draw {gaussians:,} Gaussians into {pictures} "
+        f"of {width}x{height}: alone on it, training fits about "
+        f"{fitting_gaussians(memory, cameras, width * height):,} Gaussians at this size, or pictures of "
+        f"{fitting_pixels(memory, cameras, gaussians):,} pixels with so many; what helps: a lower "
+        "density.cap, a lower image_scale in the scene spec, or groups (docs/groups.md)"
+    )

@@ -1,0 +1,70 @@
+"""Errors of a GPU, raised by hand."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from gsrecon.errors import DeviceFailedError, DeviceMemoryError
+from gsrecon.ops.device_errors import device_errors, fitting_gaussians, fitting_pixels
+from gsrecon.ops.rasterize import rasterize
+from tests.ops.random_scenes import SceneOptions, random_scene
+
+GPU = torch.device("cuda", 0)
+
+
+@pytest.fixture
+def small_gpu(monkeypatch):
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=8 * 2**30)
+    )
+
+
+def test_too_little_memory_says_what_fits_and_which_settings_help(small_gpu):
+    with pytest.raises(DeviceMemoryError) as told, device_errors(9_000_000, 6, 1600, 900, GPU):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    message = str(told.value)
+    fitting = fitting_gaussians(8 * 2**30, 6, 1600 * 900)
+    assert "8 GiB are not enough to draw 9,000,000 Gaussians into 6 pictures of 1600x900" in message
+    assert f"about {fitting:,} Gaussians" in message
+    assert 0 < fitting < 9_000_000
+    for setting in ("density.cap", "image_scale", "groups"):
+        assert setting in message
+    assert isinstance(told.value.__cause__, torch.OutOfMemoryError)
+
+
+def test_what_fits_needs_no_more_than_the_memory():
+    memory = 16 * 2**30
+    pixels = fitting_pixels(memory, 2, 1_000_000)
+    assert fitting_gaussians(memory, 2, pixels) == pytest.approx(1_000_000, abs=1000)
+    assert fitting_gaussians(1000, 2, pixels) == 0
+    assert fitting_pixels(1000, 2, 1_000_000) == 0
+
+
+@pytest.mark.parametrize("failure", ["ours", "torch"])
+def test_a_device_that_is_lost_leaves_what_is_on_disk_and_says_how_to_go_on(failure):
+    kinds = {"ours": type("CudaError", (RuntimeError,), {}), "torch": RuntimeError}
+    with (
+        pytest.raises(DeviceFailedError, match=r"illegal memory access.*intact.*--resume"),
+        device_errors(1, 1, 2, 2, GPU),
+    ):
+        raise kinds[failure]("CUDA error: an illegal memory access was encountered")
+
+
+def test_other_errors_pass_as_they_are():
+    with pytest.raises(RuntimeError, match="^sizes differ$"), device_errors(1, 1, 2, 2, GPU):
+        raise RuntimeError("sizes differ")
+
+
+def test_tensors_on_two_devices_are_named():
+    scene = random_scene(SceneOptions(gaussians=3)).to(torch.float32)
+    splats = scene.splats
+    splats = type(splats)(**{**vars(splats), "scales": torch.empty_like(splats.scales, device="meta")})
+    with pytest.raises(ValueError, match="splats.scales: expected a tensor on cpu.*got meta"):
+        rasterize(splats, scene.cameras, scene.settings)
+
+
+def test_a_backend_for_another_device_says_how_to_move():
+    scene = random_scene(SceneOptions(gaussians=3)).to(torch.float32)
+    with pytest.raises(Exception, match=r"cuda backend draws tensors on cuda, got cpu; .*\.cuda\(\)"):
+        rasterize(scene.splats, scene.cameras, backend="cuda")
