@@ -74,6 +74,10 @@ sanitize: $(EXTENSION) ## the CUDA kernels on the processor under ThreadSanitize
 bench: $(EXTENSION) ## time the rasterizer on the street scenes, write docs/benchmarks.md
 	$(BIN)/python scripts/bench/run.py $(BENCH_ARGS)
 
+.PHONY: bench-gpu
+bench-gpu: $(EXTENSION) ## time gsrecon beside gsplat on a GPU, write docs/benchmarks-gpu.md
+	$(BIN)/python scripts/bench_gpu/run.py $(BENCH_ARGS)
+
 .PHONY: build
 build: $(EXTENSION) ## only install and compile
 
