@@ -1,4 +1,4 @@
-"""The rasterizer's work one native call at a time, as `gsrecon/ops/_native.py` strings the calls together."""
+"""The rasterizer's work one native call at a time, as the modules `gsrecon/ops/_native_*` string them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,8 @@ from ours import SETTINGS, Ours
 from torch import Tensor
 from watch import Watch
 
-from gsrecon.ops import _native
+from gsrecon.ops import _native, _native_composite, _native_project
+from gsrecon.ops._native_project import Projection
 
 STAGES = ("project", "sort", "scatter", "blend", "blend_vjp", "project_vjp")
 """`sort` makes records and orders them by depth, `scatter` fills the tiles' lists."""
@@ -32,7 +33,7 @@ class Lists:
 class Staged:
     """What the stages leave behind."""
 
-    projection: _native.Projection
+    projection: Projection
     lists: Lists
     image: Tensor
 
@@ -48,19 +49,19 @@ def run_stages(ours: Ours, watch: Watch) -> Staged:
     width, height, s = ours.case.width, ours.case.height, SETTINGS
     inputs = (*ours.leaves.values(), None, ours.cameras.viewmats[:, None], ours.cameras.Ks, None)
     options = (width, height, "pinhole", False, s.near_plane, s.far_plane, s.radius_clip, s.eps2d, 3)
-    projection = _native.Projection(*watch("project", lambda: _native._project(*inputs, *options)))
+    projection = Projection(*watch("project", lambda: _native_project._project(*inputs, *options)))
     lists = _bin(projection, width, height, watch)
     image, alpha = watch("blend", lambda: _blend(projection, lists, width, height))
     v_means2d, v_conics, v_opacities, v_colors, *_ = watch(
         "blend_vjp",
-        lambda: _native._composite_vjp(
+        lambda: _native_composite._composite_vjp(
             *_splats2d(projection), image, alpha, *_fields(lists), lists.slot_entries, ours.upstream, None,
             width, height, False, False,
         ),
     )  # fmt: skip
     watch(
         "project_vjp",
-        lambda: _native._project_vjp(
+        lambda: _native_project._project_vjp(
             *inputs, *options, projection.radii, projection.colors,
             v_means2d, None, v_conics, v_opacities, v_colors, False,
         ),
@@ -87,7 +88,7 @@ def least_bytes(ours: Ours, staged: Staged) -> dict[str, int]:
     return {**stages, "forward": forward, "forward_backward": sum(stages.values())}
 
 
-def _bin(projection: _native.Projection, width: int, height: int, watch: Watch) -> Lists:
+def _bin(projection: Projection, width: int, height: int, watch: Watch) -> Lists:
     module, splats2d = _native.kernels(), _splats2d(projection)
     tiler = module.Tiler()
 
@@ -109,14 +110,14 @@ def _bin(projection: _native.Projection, width: int, height: int, watch: Watch) 
     return watch("scatter", scatter)
 
 
-def _blend(projection: _native.Projection, lists: Lists, width: int, height: int) -> tuple[Tensor, Tensor]:
+def _blend(projection: Projection, lists: Lists, width: int, height: int) -> tuple[Tensor, Tensor]:
     image, alpha = torch.empty(1, height, width, 3), torch.empty(1, height, width)
     composite = _native.kernels().composite
     composite(*_splats2d(projection), width, height, False, *_fields(lists), image, alpha)
     return image, alpha
 
 
-def _splats2d(projection: _native.Projection) -> tuple[Tensor, ...]:
+def _splats2d(projection: Projection) -> tuple[Tensor, ...]:
     return (*projection[:5], projection.colors)
 
 

@@ -27,7 +27,7 @@ def measure(threads: int, steps: int) -> dict:
     torch.set_num_threads(threads)
     log = make_toy(_DRIVE).log
     with TemporaryDirectory() as folder:
-        config = TrainConfig(steps=steps, evaluations=0, log_every=steps)
+        config = TrainConfig(steps=steps, evaluations=0, log_every=steps, device="cpu")
         run = train(log, _SPEC, config, Path(folder) / "run")
         rows = (run.run_dir / "metrics.jsonl").read_text().splitlines()
         graph = load_scene(run.scene_dir)
