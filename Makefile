@@ -78,6 +78,11 @@ bench: $(EXTENSION) ## time the rasterizer on the street scenes, write docs/benc
 bench-gpu: $(EXTENSION) ## time gsrecon beside gsplat on a GPU, write docs/benchmarks-gpu.md
 	$(BIN)/python scripts/bench_gpu/run.py $(BENCH_ARGS)
 
+.PHONY: nvcc
+nvcc: | $(BIN)/python ## install a CUDA compiler from pip, where there is no toolkit; then make build
+	$(PIP) install --quiet -r requirements/cuda-compiler.txt
+	@touch -c CMakeLists.txt
+
 .PHONY: build
 build: $(EXTENSION) ## only install and compile
 

@@ -44,7 +44,6 @@ set(CMAKE_CUDA_RUNTIME_LIBRARY Static) # so that the module loads where there is
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
 enable_language(CUDA)
-find_package(CUDAToolkit REQUIRED)
 if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12)
   message(STATUS "CUDA kernels: nvcc ${CMAKE_CUDA_COMPILER_VERSION} is too old (12 or newer); building for the CPU alone")
   return()

@@ -81,7 +81,10 @@ def test_every_package_imported_is_declared():
     declared = [*PROJECT["project"]["dependencies"], *(package for extra in extras for package in extra)]
     names = {re.split(r"[^A-Za-z0-9_-]", package)[0].lower().replace("-", "_") for package in declared}
     names = (
-        {{"pillow": "pil", "nuscenes_devkit": "nuscenes"}.get(name, name) for name in names}
+        {
+            {"pillow": "pil", "nuscenes_devkit": "nuscenes", "cuda_python": "cuda"}.get(name, name)
+            for name in names
+        }
         | set(sys.stdlib_module_names)
         | {"gsrecon"}
     )
@@ -108,7 +111,8 @@ def test_every_module_imports_without_the_optional_packages():
     modules = [name.removesuffix(".__init__") for name in modules]
     result = run_python(
         "import importlib, sys\n"
-        "for name in ('embreex', 'gsplat', 'nuscenes', 'pycolmap', 'scipy', 'jsonschema', 'beartype'):\n"
+        "for name in ('cuda', 'embreex', 'gsplat', 'nuscenes', 'pycolmap', 'scipy', 'jsonschema',\n"
+        "        'beartype'):\n"
         "    sys.modules[name] = None\n"
         f"for name in {modules!r}:\n"
         "    importlib.import_module(name)\n"

@@ -42,7 +42,10 @@ def _composite(
     image = means2d.new_empty(len(depths), height, width, colors.shape[-1] + with_depth)
     alpha = means2d.new_empty(len(depths), height, width)
     module.composite(*projected, width, height, with_depth, *lists[:4], image, alpha)
-    return image, alpha, *lists
+    return (
+        *(image, alpha),
+        *(lists.records, lists.camera_records, lists.tile_entries, lists.entries, lists.slots, lists.totals),
+    )
 
 
 @torch.library.custom_op("gsrecon::composite_vjp", mutates_args=(), device_types=("cpu", "cuda"))

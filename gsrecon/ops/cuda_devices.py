@@ -42,7 +42,8 @@ def cuda_facts() -> CudaFacts:
 def _bindings() -> tuple[Any, Any] | None:
     """cuda-python's driver and runtime; None where it is not installed or finds no driver."""
     try:
-        from cuda.bindings import driver, runtime
+        # The folder cuda/ of a checkout hides the package from pyright, not from Python.
+        from cuda.bindings import driver, runtime  # pyright: ignore[reportAttributeAccessIssue]
 
         (status,) = driver.cuInit(0)
     except (ImportError, RuntimeError):

@@ -1,8 +1,10 @@
 """What nvcc makes of the hot kernels: nothing is spilled, and registers are what the source promises."""
 
+import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,9 @@ class Kernel:
 
 
 def nvcc() -> str:
-    found = shutil.which("nvcc", path="/usr/local/cuda/bin") or shutil.which("nvcc")
+    from_pip = Path(sysconfig.get_paths()["purelib"]) / "nvidia" / "cu13" / "bin"
+    places = ("/usr/local/cuda/bin", os.environ["PATH"], str(from_pip))
+    found = next((nvcc for place in places if (nvcc := shutil.which("nvcc", path=place))), None)
     if found is None:
         pytest.skip("there is no nvcc here")
     return found
