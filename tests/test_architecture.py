@@ -76,6 +76,13 @@ def test_only_one_module_imports_the_extension():
     assert importers <= {"gsrecon/ops/_native.py"}
 
 
+def test_cub_stays_in_one_file_and_launches_go_through_one_function():
+    kernels = {p.name: p.read_text(encoding="utf-8") for p in (ROOT / "cuda" / "gpu").iterdir()}
+    assert {name for name, text in kernels.items() if "cub::" in text} == {"sort.cu"}
+    assert {name for name, text in kernels.items() if "cudaLaunchKernel" in text} == {"runtime.h"}
+    assert not {name for name, text in kernels.items() if "<<<" in text}
+
+
 def test_every_package_imported_is_declared():
     extras = PROJECT["project"]["optional-dependencies"].values()
     declared = [*PROJECT["project"]["dependencies"], *(package for extra in extras for package in extra)]

@@ -86,13 +86,39 @@ def fisheye_widest_tangent(distortion: Float[Tensor, "C 4"] | None, cameras: int
     """
     if distortion is None:
         return torch.full((cameras,), math.inf, dtype=torch.float64)
+    if distortion.device.type == "cpu":
+        return _tangents_of_roots(distortion.detach().double())
+    return _tangents_by_search(distortion.detach().double())
+
+
+def _tangents_of_roots(distortion: Float[Tensor, "C 4"]) -> Float[Tensor, " C"]:
     tangents = []
-    for k1, k2, k3, k4 in distortion.detach().double().cpu().tolist():
+    for k1, k2, k3, k4 in distortion.tolist():
         roots = np.roots([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0])
         folds = [r.real for r in roots if abs(r.imag) < 1e-9 * (1 + abs(r)) and r.real > 0]
         widest = math.sqrt(min(folds)) if folds else math.inf
         tangents.append(math.tan(widest) if widest < math.pi / 2 else math.inf)
     return torch.tensor(tangents, dtype=torch.float64)
+
+
+def _tangents_by_search(distortion: Float[Tensor, "C 4"]) -> Float[Tensor, " C"]:
+    """The same without waiting for a device: the first sign change of r' on a grid, refined by Newton."""
+    grid = torch.linspace(0, math.pi / 2, 2049, dtype=torch.float64, device=distortion.device)[1:]
+    factors = distortion * torch.arange(3, 10, 2, dtype=torch.float64, device=distortion.device)
+
+    def slope(theta: Tensor) -> tuple[Tensor, Tensor]:
+        """r'(theta) and its derivative, [C, M] for theta [C, M]."""
+        p = theta * theta
+        a, b, c, d = factors.T[..., None]
+        value = 1 + p * (a + p * (b + p * (c + p * d)))
+        return value, 2 * theta * (a + p * (2 * b + p * (3 * c + p * 4 * d)))
+
+    folded = slope(grid.expand(len(distortion), -1))[0] <= 0
+    theta = grid[folded.int().argmax(dim=1)][:, None]
+    for _ in range(6):
+        value, derivative = slope(theta)
+        theta = theta - torch.where(derivative != 0, value / derivative, 0.0)
+    return torch.where(folded.any(dim=1), theta[:, 0].tan(), math.inf)
 
 
 def _hold(value: Tensor, low: Tensor, high: Tensor) -> Tensor:

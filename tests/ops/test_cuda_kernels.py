@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gsrecon.errors import DeviceFailedError
 from gsrecon.gaussians.density_mcmc import MCMCDensity, MCMCStrategy, relocate
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.ops import mcmc
@@ -230,6 +231,45 @@ def test_relocation_is_that_of_the_cpu(generator: torch.Generator) -> None:
         actual = mcmc.relocate(opacities, copies)
     for ours, theirs in zip(actual, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("machine", "told"),
+    [
+        ({}, ""),
+        ({"driver": 13010}, ""),
+        ({"driver": 0}, "there is no NVIDIA driver on this machine"),
+        (
+            {"driver": 12080},
+            "the NVIDIA driver is too old: it knows CUDA 12.8, these kernels need 13.0; update",
+        ),
+        ({"devices": 0}, "the NVIDIA driver sees no GPU"),
+        ({"answer": 999}, "CUDA does not start: an error that is made up"),
+    ],
+)
+def test_why_no_gpu_can_be_used_is_said_in_a_sentence(machine: dict[str, int], told: str) -> None:
+    module = shim_module()
+    module.pretend_machine(**machine)
+    try:
+        found = module.cuda_problem()
+        assert found.startswith(told)
+        assert bool(found) == bool(told)
+    finally:
+        module.pretend_machine()
+
+
+def test_a_launch_that_fails_names_the_kernel_and_the_next_one_runs() -> None:
+    module = shim_module()
+    scene = random_scene(SMALL).to(torch.float32)
+    with cuda_on_the_processor(), torch.no_grad():
+        expected = draw(scene).image
+        module.pretend_machine(answer=700)
+        try:
+            with pytest.raises(DeviceFailedError, match="project: an error that is made up.*--resume"):
+                draw(scene)
+        finally:
+            module.pretend_machine()
+        assert torch.equal(draw(scene).image, expected)
 
 
 def test_memory_that_is_too_small_is_refused_before_anything_is_written() -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gsrecon.geometry.camera import Cameras
 from gsrecon.geometry.rigid import inverse, quat_to_rotmat, rotmat_to_quat, se3_exp, transform_points
+from gsrecon.ops import lens
 from gsrecon.ops.lens import fisheye, fisheye_widest_tangent, pinhole
 from gsrecon.ops.reference import Projected, colors_seen, compose_poses, project, rasterize_reference
 from gsrecon.ops.settings import RasterizeSettings
@@ -212,6 +213,18 @@ def test_the_fisheye_jacobian_is_the_derivative_of_the_pixel(offset: float) -> N
         (gradient,) = torch.autograd.grad(pixels[..., row].sum(), points, retain_graph=True)
         torch.testing.assert_close(jacobians[..., row, :], gradient, **EXACT)
     assert torch.autograd.gradcheck(lambda p: fisheye(p, Ks, distortion), points)
+
+
+def test_the_fold_of_a_fisheye_is_found_without_reading_the_lens_back(generator: torch.Generator) -> None:
+    spread = torch.tensor([0.3, 0.1, 0.03, 0.01], dtype=torch.float64)
+    distortion = torch.randn(300, 4, generator=generator, dtype=torch.float64) * spread
+    expected = lens._tangents_of_roots(distortion)
+    assert 50 < expected.isfinite().sum() < 250
+    found = lens._tangents_by_search(distortion)
+    # A slope that touches zero between two places of the search is no fold worth the name.
+    missed = found.isinf() & expected.isfinite()
+    assert missed.sum() <= 2
+    torch.testing.assert_close(found[~missed], expected[~missed], rtol=1e-9, atol=0)
 
 
 def test_past_the_angle_where_a_fisheye_folds_back_nothing_is_drawn() -> None:

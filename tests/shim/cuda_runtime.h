@@ -118,7 +118,9 @@ struct cudaLaunchConfig_t {
     unsigned numAttrs;
 };
 
-inline const char* cudaGetErrorString(cudaError_t) { return "no error"; }
+inline const char* cudaGetErrorString(cudaError_t error) {
+    return error == cudaSuccess ? "no error" : "an error that is made up";
+}
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaMemsetAsync(void* data, int value, size_t bytes, cudaStream_t) {
     memset(data, value, bytes);
@@ -135,12 +137,19 @@ inline cudaError_t cudaGetDevice(int* device) {
     return cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+// The machine that is made up: what the driver knows (0: there is none), how many GPUs it sees, and what it answers.
+struct ShimMachine {
+    int driver = 13000, devices = 1;
+    cudaError_t answer = cudaSuccess;
+};
+inline ShimMachine shim_machine;
+
 inline cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
-    return cudaSuccess;
+    *count = shim_machine.devices;
+    return shim_machine.answer;
 }
 inline cudaError_t cudaDriverGetVersion(int* version) {
-    *version = 13000;
+    *version = shim_machine.driver;
     return cudaSuccess;
 }
 inline cudaError_t cudaRuntimeGetVersion(int* version) {
@@ -151,6 +160,7 @@ inline cudaError_t cudaRuntimeGetVersion(int* version) {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments... arguments) {
+    if (shim_machine.answer != cudaSuccess) return shim_machine.answer;
     gsrecon_shim::run(config->gridDim.x, (int)config->blockDim.x, [&] { kernel(arguments...); });
     return cudaSuccess;
 }
