@@ -42,11 +42,28 @@ def kernels_for(tensor: Tensor) -> Any:
     problem = cuda_problem()
     if problem is not None:
         raise BackendUnavailableError(f"tensors are on {device}, but {problem}")
-    return kernels().Cuda(
+    place = kernels().Cuda(
         device.index,
         torch.cuda.current_stream(device).cuda_stream,
         lambda size: torch.empty(size, dtype=torch.uint8, device=device),
     )
+    return place if device.index == torch.cuda.current_device() else _Elsewhere(place, device)
+
+
+class _Elsewhere:
+    """Kernels of a GPU that is not the current one: torch hands tensors over on the current one alone."""
+
+    def __init__(self, place: Any, device: torch.device) -> None:
+        self._place, self._device = place, device
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._place, name)
+
+        def on_device(*arguments: Any) -> Any:
+            with torch.cuda.device(self._device):
+                return method(*arguments)
+
+        return on_device
 
 
 @cache
