@@ -9,8 +9,7 @@ import torch
 from gsrecon.errors import BackendUnavailableError
 from gsrecon.ops import _native
 
-
-CALLS: list[tuple[int, int]] = []
+calls_made: list[tuple[int, int]] = []
 
 
 class FakeCuda:
@@ -20,7 +19,7 @@ class FakeCuda:
         self.device, self.stream = device, stream
 
     def composite(self, value):
-        CALLS.append((self.device, torch.cuda.current_device()))
+        calls_made.append((self.device, torch.cuda.current_device()))
         return value
 
 
@@ -40,7 +39,7 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=7))
     monkeypatch.setattr(torch.cuda, "device", device)
-    CALLS.clear()
+    calls_made.clear()
 
 
 class OnGpu(torch.Tensor):
@@ -62,7 +61,7 @@ def tensor_on(number):
 @pytest.mark.parametrize("number", [0, 1])
 def test_kernels_run_with_the_tensors_gpu_as_the_current_one(two_gpus, number):
     assert _native.kernels_for(tensor_on(number)).composite(3) == 3
-    assert CALLS == [(number, number)]
+    assert calls_made == [(number, number)]
     assert torch.cuda.current_device() == 0
 
 
