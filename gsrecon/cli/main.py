@@ -15,6 +15,7 @@ COMMANDS = {
     "merge": "bring groups of a long drive together that were trained apart",
     "evaluate": "score a scene by the pictures it never saw, and write the report",
     "render": "fly a camera through a scene: pictures and a film",
+    "view": "show a scene in the browser: fly, ride along, compare, take pictures and films",
     "export-dataset": "render a drive again and write it as a labelled data set for detectors",
     "verify": "read a labelled data set back and check every label",
     "export": "write a scene as a PLY that every splat viewer reads",

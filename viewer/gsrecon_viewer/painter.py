@@ -1,0 +1,101 @@
+"""Pictures of what is shown, in every kind there is: colours, depth, alpha, objects, classes."""
+
+import colorsys
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int32, UInt8
+
+from gsrecon.data.pictures import to_uint8
+from gsrecon.scene.render import render
+from gsrecon_viewer.lens import Eye
+from gsrecon_viewer.shown import Shown
+
+Kind = Literal["colours", "depth", "alpha", "objects", "classes"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+RGB = UInt8[np.ndarray, "H W 3"]
+FARTHEST_M = 80.0
+"""Depths from here on have the last colour."""
+
+
+def paint(
+    shown: Shown, eye: Eye, kind: Kind, exposure: str | None = None, time_s: float | None = None
+) -> RGB:
+    """One picture.
+
+    Args:
+        shown: Scene and time; its lock is taken.
+        eye: From where, and how large.
+        kind: What to show of each pixel.
+        exposure: As this recorded camera would expose; None takes the scene's own colours.
+        time_s: Another moment than the one that is shown [s].
+    """
+    with shown.lock, torch.no_grad():
+        graph = shown.graph(eye.world_from_cam)
+        ids = kind in ("objects", "classes")
+        settings = replace(graph.settings, depth=kind == "depth", ids=ids, absgrad=False)
+        known = None if graph.appearance is None or exposure is None else exposure
+        moment = torch.tensor([shown.time_s if time_s is None else time_s])
+        drawn = render(graph, eye.cameras(), moment, settings, exposure=known)
+        if kind == "colours":
+            return to_uint8(drawn.image[0].cpu().float().numpy())
+        if kind == "depth":
+            assert drawn.depth is not None
+            return depth_colours(drawn.depth[0].cpu().float().numpy())
+        if kind == "alpha":
+            grey = (drawn.alpha[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
+            return np.repeat(grey[..., None], 3, axis=2)
+        assert drawn.ids is not None
+        names = graph.objects.ids
+        picture = drawn.ids[0].cpu().numpy()
+    classes = {track.id: track.category for track in shown.tracks}
+    return id_colours(picture, names, classes if kind == "classes" else None)
+
+
+def object_at(shown: Shown, eye: Eye, x: float, y: float) -> str | None:
+    """The object shown at a place of the picture (0 to 1 from the upper left); None is the background."""
+    small = eye.scaled(min(1.0, 480 / max(eye.width, eye.height)))
+    with shown.lock, torch.no_grad():
+        graph = shown.graph(small.world_from_cam)
+        settings = replace(graph.settings, depth=False, ids=True, absgrad=False)
+        drawn = render(graph, small.cameras(), torch.tensor([shown.time_s]), settings)
+        assert drawn.ids is not None
+        row = min(small.height - 1, int(y * small.height))
+        column = min(small.width - 1, int(x * small.width))
+        number = int(drawn.ids[0, row, column])
+        return graph.objects.ids[number] if number > 0 else None
+
+
+def depth_colours(depth: Float32[np.ndarray, "H W"]) -> RGB:
+    """Near is warm, far is cool, nothing is black."""
+    share = np.clip(np.log1p(depth) / np.log1p(FARTHEST_M), 0, 1)
+    stops = np.array(
+        [[250, 240, 110], [245, 130, 50], [170, 45, 110], [70, 30, 130], [15, 15, 60]], dtype=float
+    )
+    place = share * (len(stops) - 1)
+    low = np.minimum(place.astype(int), len(stops) - 2)
+    part = (place - low)[..., None]
+    colours = stops[low] * (1 - part) + stops[low + 1] * part
+    return np.where((depth > 0)[..., None], colours, 0).astype(np.uint8)
+
+
+def id_colours(
+    picture: Int32[np.ndarray, "H W"], names: list[str], classes: Mapping[str, str] | None = None
+) -> RGB:
+    """A colour for every object, or for every class: the background is dark grey, the sky black."""
+    table = np.zeros((len(names) + 1, 3), dtype=np.uint8)
+    for number, name in enumerate(names):
+        told = name if classes is None else classes.get(name, "object")
+        table[number + 1] = (56, 56, 60) if number == 0 else colour_of(told)
+    return table[picture + 1]
+
+
+def colour_of(name: str) -> tuple[int, int, int]:
+    """A strong colour that a name always has."""
+    hue = int.from_bytes(sha256(name.encode()).digest()[:4], "little") / 2**32
+    red, green, blue = colorsys.hsv_to_rgb(hue, 0.65, 0.95)
+    return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,0 +1,145 @@
+"""What can be taken away: pictures, a camera path and its film, PLY files. All below the run's folder."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import viser
+from PIL import Image
+
+from gsrecon.errors import GsreconError
+from gsrecon.evaluation.export import export_ply
+from gsrecon.evaluation.path_file import read_path_file
+from gsrecon.files import written_aside
+from gsrecon_viewer.client_view import ClientView
+from gsrecon_viewer.painter import paint
+from gsrecon_viewer.path_recorder import PathRecorder, render_film
+from gsrecon_viewer.shown import Shown
+
+ViewOf = Callable[[viser.ClientHandle | None], ClientView | None]
+
+
+class TakeawayPanel:
+    """Buttons that write files; where they are is said in the browser that asked."""
+
+    def __init__(self, server: viser.ViserServer, shown: Shown, folder: Path, view_of: ViewOf) -> None:
+        self._shown = shown
+        self._folder = folder
+        self._view_of = view_of
+        self.recorder = PathRecorder()
+        gui = server.gui
+        with gui.add_folder("Camera path"):
+            self._told = gui.add_markdown("No keyframes yet.")
+            gui.add_button("Add this view", icon=viser.Icon.CAMERA_PLUS).on_click(self._add)
+            gui.add_button("Take the last away", icon=viser.Icon.BACKSPACE).on_click(self._drop)
+            self._apart = gui.add_number("Seconds apart", 2.0, min=0.1, max=60.0, step=0.1)
+            self._name = gui.add_text("Name", "path")
+            gui.add_button("Save path", icon=viser.Icon.DEVICE_FLOPPY).on_click(self._save)
+            gui.add_button("Render film", icon=viser.Icon.MOVIE).on_click(self._film)
+            self._progress = gui.add_progress_bar(0.0, visible=False)
+        with gui.add_folder("Take away"):
+            gui.add_button("Picture (PNG)", icon=viser.Icon.PHOTO_DOWN).on_click(self._picture)
+            gui.add_button("Splats of this moment (PLY)", icon=viser.Icon.FILE_EXPORT).on_click(self._ply)
+
+    def _add(self, event: viser.GuiEvent) -> None:
+        with self._telling(event):
+            eye = self._view(event).eye()
+            if eye is not None:
+                self.recorder.add(eye, self._shown.time_s)
+            self._count()
+
+    def _drop(self, event: viser.GuiEvent) -> None:
+        del self.recorder.keyframes[-1:]
+        self._count()
+
+    def _count(self) -> None:
+        moments = ", ".join(f"{keyframe.time_s:.2f}" for keyframe in self.recorder.keyframes)
+        count = len(self.recorder.keyframes)
+        self._told.content = f"{count} keyframes, of {moments} s" if count else "No keyframes yet."
+
+    def _save(self, event: viser.GuiEvent) -> None:
+        with self._telling(event):
+            self._say(event, "Saved", self._path_file())
+
+    def _path_file(self) -> Path:
+        self.recorder.seconds_apart = self._apart.value
+        return self.recorder.save(self._file("paths", self._name.value, "toml"))
+
+    def _film(self, event: viser.GuiEvent) -> None:
+        with self._telling(event):
+            view = self._view(event)
+            path, eye = read_path_file(self._path_file()), view.eye()
+            if eye is None:
+                return
+            shrink = min(1.0, 1280 / eye.width)
+            size = (round(eye.width * shrink), round(eye.height * shrink))
+            self._progress.visible = True
+            try:
+                film = render_film(
+                    self._shown,
+                    path,
+                    self._file("films", self._name.value, "mp4"),
+                    size,
+                    self.recorder.keyframes[0].fov_y,
+                    view.wishes.kind,
+                    self._advance,
+                )
+            finally:
+                self._progress.visible = False
+            self._say(event, "The film is there", film)
+
+    def _advance(self, share: float) -> None:
+        self._progress.value = 100 * share
+
+    def _picture(self, event: viser.GuiEvent) -> None:
+        with self._telling(event):
+            view = self._view(event)
+            eye = view.eye()
+            if eye is None:
+                return
+            picture = paint(self._shown, eye, view.wishes.kind, view.wishes.ride.camera)
+            path = self._free("pictures", f"{view.wishes.kind}-{self._shown.time_s:.2f}s", "png")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with written_aside(path) as aside:
+                Image.fromarray(picture).save(aside, format="png")
+            self._say(event, "Saved", path)
+
+    def _ply(self, event: viser.GuiEvent) -> None:
+        with self._telling(event):
+            path = self._free("splats", f"scene-{self._shown.time_s:.2f}s", "ply")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._shown.lock:
+                export_ply(self._shown.scene, path, self._shown.time_s)
+            self._say(event, "Saved", path)
+
+    def _view(self, event: viser.GuiEvent) -> ClientView:
+        view = self._view_of(event.client)
+        if view is None:
+            raise ValueError("this browser is not connected any more")
+        return view
+
+    def _file(self, kind: str, name: str, suffix: str) -> Path:
+        """A file of this name below the folder: a name is a name, never a way out."""
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or kind
+        return self._folder / kind / f"{plain}.{suffix}"
+
+    def _free(self, kind: str, name: str, suffix: str) -> Path:
+        path, number = self._file(kind, name, suffix), 2
+        while path.exists():
+            path = self._file(kind, f"{name}-{number}", suffix)
+            number += 1
+        return path
+
+    def _say(self, event: viser.GuiEvent, title: str, path: Path) -> None:
+        if event.client is not None:
+            event.client.add_notification(title, str(path), color="green", auto_close_seconds=8)
+
+    @contextmanager
+    def _telling(self, event: viser.GuiEvent) -> Iterator[None]:
+        """A mistake is said where it was made."""
+        try:
+            yield
+        except (GsreconError, ValueError, OSError) as error:
+            if event.client is not None:
+                event.client.add_notification("That did not work", str(error), color="red")
