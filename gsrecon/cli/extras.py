@@ -1,8 +1,14 @@
 """Parts of gsrecon that need packages of their own, imported when a command wants them."""
 
+from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from gsrecon.errors import BackendUnavailableError
+
+if TYPE_CHECKING:
+    from gsrecon.data.log import DrivingLog
+    from gsrecon_viewer.live import LiveView
 
 
 def viewer_app() -> ModuleType:
@@ -18,3 +24,15 @@ def viewer_app() -> ModuleType:
             f"the viewer does not load ({error}); install it with pip install 'gsrecon[viewer]'"
         ) from error
     return app
+
+
+def live_view(folder: Path, log: "DrivingLog", budget: float, port: int) -> "LiveView":
+    """Someone who watches a training in the browser.
+
+    Raises:
+        BackendUnavailableError: viser is not installed.
+    """
+    viewer_app()
+    from gsrecon_viewer.live import LiveView
+
+    return LiveView(folder, log, budget, port=port)

@@ -12,6 +12,8 @@ Examples:
   gsrecon train folder:long_drive --out runs/long --group-length-m 120
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +26,8 @@ from gsrecon.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from gsrecon.cli.runs import Run
+    from gsrecon.data.log import DrivingLog
+    from gsrecon.train.progress import Observer
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,12 @@ class Train:
     """Cut the drive into groups of about this length instead [m]."""
     group: OptionalCount = None
     """Train this group alone, the first is 0; the others stay as they are in the run folder."""
+    view: bool = False
+    """Show the scene in the browser while it is trained; needs the extra `viewer`."""
+    view_budget: float = 0.2
+    """Share of the time that pictures for browsers may take while somebody looks."""
+    view_port: int = 8080
+    """Port for the browser; where it is taken, the next free one."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """How to train."""
 
@@ -66,7 +76,8 @@ class Train:
             as_begun = read_config(folder)
             config = as_begun if config.device == "auto" else replace(as_begun, device=config.device)
         tell_findings(log, isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics))
-        run = fit(log, spec, config, folder, self.resume, self.group)
+        with self._watched(folder, log) as observers:
+            run = fit(log, spec, config, folder, self.resume, self.group, observers=observers)
         if self.group is not None:
             return _told_of_group(run, self.group)
 
@@ -86,6 +97,22 @@ class Train:
         out.print(f"  gsrecon render {run.folder} --shift-left 1.5   new views beside the recorded way")
         out.print(f"  gsrecon export {run.folder}                    a PLY for splat viewers")
         return 0
+
+    @contextmanager
+    def _watched(self, folder: Path, log: "DrivingLog") -> Iterator["list[Observer]"]:
+        """Whoever watches besides the terminal."""
+        if not self.view:
+            yield []
+            return
+        from gsrecon.cli.console import console
+        from gsrecon.cli.extras import live_view
+
+        live = live_view(folder / "viewer", log, self.view_budget, self.view_port)
+        console().print(f"viewer: {live.address} once the first Gaussians are there")
+        try:
+            yield [live]
+        finally:
+            live.stop()
 
     def _config(self) -> TrainConfig:
         """The settings with the short options for groups among them."""

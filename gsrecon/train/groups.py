@@ -41,7 +41,7 @@ from gsrecon.train.groups_start import (
     shared_start,
 )
 from gsrecon.train.held_out import score_held_out
-from gsrecon.train.loop import fit_step, train
+from gsrecon.train.loop import fit_step, show_scene, train
 from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
 from gsrecon.train.progress import Observer, Progress, TrainResult
 from gsrecon.train.run_folder import RunFolder
@@ -279,6 +279,7 @@ class _GroupedRun:
         """Steps of one part up to a fraction of its run, with checkpoints on the way and at the end."""
         checkpoints = Rounds(count=self.config.checkpoints)
         saved_at = state.step if has_checkpoint(share.folder) else -1
+        show_scene(self.observers, state.graph)
         while state.progress < until and not stop.requested:
             before = state.progress
             loss = fit_step(state, views, share.config, self.watch)

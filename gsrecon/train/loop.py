@@ -16,6 +16,7 @@ from gsrecon.gaussians.schedule import Rounds
 from gsrecon.ops.device import pick_device
 from gsrecon.ops.device_errors import device_errors
 from gsrecon.ops.settings import RasterInfo
+from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.render import render_frame
 from gsrecon.train.census import shown_pixels
 from gsrecon.train.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
@@ -24,7 +25,7 @@ from gsrecon.train.held_out import score_held_out
 from gsrecon.train.initialise import start_scene
 from gsrecon.train.losses import depth_loss, picture_loss, regularisers
 from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
-from gsrecon.train.progress import Observer, Progress, TrainResult
+from gsrecon.train.progress import Observer, Progress, SceneObserver, TrainResult
 from gsrecon.train.run_folder import RunFolder
 from gsrecon.train.split import Split
 from gsrecon.train.state import TrainState
@@ -89,6 +90,7 @@ def _run(
     checkpoints, evaluations = Rounds(count=config.checkpoints), Rounds(count=config.evaluations)
     watch, scores = Stopwatch(), {}
     saved_at = state.step if state.step > 0 else -1
+    show_scene(observers, state.graph)
     with stop_on_signals() as stop:
         while state.progress < 1 and not stop.requested:
             before = state.progress
@@ -244,6 +246,13 @@ def _row(state: TrainState, loss: float, watch: Stopwatch) -> dict[str, float | 
         "peak_memory_bytes": peak_memory_bytes(),
         **{f"ms_{stage}": round(1000 * seconds, 3) for stage, seconds in watch.means().items()},
     }
+
+
+def show_scene(observers: Sequence[Observer], graph: SceneGraph) -> None:
+    """Hands a scene that is about to be trained to those who want to see it."""
+    for observer in observers:
+        if isinstance(observer, SceneObserver):
+            observer.on_scene(graph)
 
 
 def _tell(observers: Sequence[Observer], message: str) -> None:

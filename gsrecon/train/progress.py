@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from gsrecon.scene.graph import SceneGraph
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -39,6 +41,15 @@ class Observer(Protocol):
 
     def on_event(self, message: str) -> None:
         """On rare events (a checkpoint, an evaluation, a stop), as a short sentence."""
+        ...
+
+
+@runtime_checkable
+class SceneObserver(Observer, Protocol):
+    """Someone who also wants to see the scene."""
+
+    def on_scene(self, graph: SceneGraph) -> None:
+        """Before the first step of a scene; it changes in place from then on, in this thread."""
         ...
 
 

@@ -1,0 +1,79 @@
+"""Watching a training: pictures are drawn between its steps, within a share of its time."""
+
+import time
+from pathlib import Path
+
+from gsrecon.data.log import DrivingLog
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.train.progress import Progress
+from gsrecon_viewer.app import LOCAL, Viewer
+
+
+class LiveView:
+    """An observer of training that shows its scene.
+
+    Everything is drawn in the training's own thread, so that no step meets a picture half-way. Where no
+    browser looks, a step costs a comparison of two numbers.
+    """
+
+    def __init__(
+        self, folder: Path, log: DrivingLog, budget: float = 0.2, host: str = LOCAL, port: int = 8080
+    ) -> None:
+        """Waits for the first step; then the address is `viewer.address`.
+
+        Args:
+            folder: Where files that browsers ask for are written.
+            log: The drive.
+            budget: Share of the time that pictures may take while somebody looks, 0 to 1.
+            host: Address to listen on.
+            port: Port, or the next free one.
+        """
+        if not 0 < budget < 1:
+            raise ValueError(f"budget: expected a share between 0 and 1, got {budget}")
+        self._folder, self._log, self._budget = folder, log, budget
+        self._place = (host, port)
+        self.address = f"http://{host}:{port}"
+        """Where browsers find it, unless the port turns out to be taken."""
+        self.viewer: Viewer | None = None
+        self._steps_s = 0.0
+        self._last = time.perf_counter()
+
+    def on_scene(self, graph: SceneGraph) -> None:
+        """A scene that is trained from now on; until the next step nobody else may touch it."""
+        if self.viewer is None:
+            host, port = self._place
+            self.viewer = Viewer(graph, self._folder, self._log, host=host, port=port, own_thread=False)
+            self.viewer.shown.lock.acquire()
+        elif self.viewer.shown.scene is not graph:
+            self.viewer.shown.replace(graph)
+
+    def on_step(self, progress: Progress) -> None:
+        """Draws what is due within the budget."""
+        viewer = self.viewer
+        if viewer is None or not viewer.loop.views():
+            return
+        started = time.perf_counter()
+        # Never more than a second's worth, so that a long pause is not followed by a burst.
+        self._steps_s = min(self._steps_s + started - self._last, 1.0)
+        allowed = self._steps_s * self._budget / (1 - self._budget)
+        viewer.shown.version += 1  # the scene has changed a little
+        viewer.shown.lock.release()
+        try:
+            time.sleep(0)  # whoever waits for the scene (a button that takes a picture) comes in here
+            while time.perf_counter() - started < allowed and viewer.loop.draw_next():
+                self._steps_s = 0.0
+        finally:
+            viewer.shown.lock.acquire()
+        self._last = time.perf_counter()
+
+    def on_event(self, message: str) -> None:
+        """Says it in the browsers."""
+        if self.viewer is not None:
+            for view in self.viewer.loop.views():
+                view.client.add_notification("Training", message, auto_close_seconds=6)
+
+    def stop(self) -> None:
+        """Ends the server."""
+        if self.viewer is not None:
+            self.viewer.shown.lock.release()
+            self.viewer.stop()
