@@ -1,9 +1,13 @@
-"""Files that are either whole or not there: written aside, flushed to disk, renamed."""
+"""Files that are either whole or not there: written aside, flushed to disk, renamed.
+
+The only module that imports tomli_w.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -30,3 +34,10 @@ def write_text(path: Path | str, text: str) -> None:
     """Writes UTF-8 text as a whole file."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def toml_text(table: Mapping[str, Any]) -> str:
+    """A table as TOML."""
+    import tomli_w
+
+    return tomli_w.dumps(table)

@@ -7,6 +7,8 @@ Source: Kerbl et al., 3D Gaussian Splatting, 2023, `GaussianModel.save_ply`.
 The only module that imports plyfile (GPL-3.0).
 """
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +20,39 @@ from gsrecon.errors import DatasetError
 from gsrecon.files import written_aside
 from gsrecon.gaussians.gaussians import Gaussians
 
+_IN_WORLD = "frame: world, metric [m], z up"
 _ORIGIN = "source_from_world "
+_UNIT = 1e-6
+"""Quaternions whose length differs from 1 by at most this are written as they are: a file that is read and
+written again stays the same to the bit."""
 _REST_COUNTS = {0: 0, 9: 3, 24: 8, 45: 15, 72: 24}
 
 
 def write_ply(
-    path: Path | str, gaussians: Gaussians, source_from_world: Float[Tensor, "4 4"] | None = None
+    path: Path | str,
+    gaussians: Gaussians,
+    source_from_world: Float[Tensor, "4 4"] | None = None,
+    comments: Sequence[str] = (_IN_WORLD,),
 ) -> None:
     """Writes Gaussians in one frame as a splat PLY (binary, little endian), whole or not at all.
 
     Args:
         path: File to write.
-        gaussians: Raw parameters, in world.
+        gaussians: Raw parameters, all in one frame.
         source_from_world: Kept as a comment of the file, in full precision, so that the recording's own
             coordinates can be restored.
+        comments: One line each; say in which frame the Gaussians are.
     """
+    with written_aside(Path(path)) as aside:
+        aside.write_bytes(ply_bytes(gaussians, source_from_world, comments))
+
+
+def ply_bytes(
+    gaussians: Gaussians,
+    source_from_world: Float[Tensor, "4 4"] | None = None,
+    comments: Sequence[str] = (_IN_WORLD,),
+) -> bytes:
+    """What `write_ply` writes."""
     from plyfile import PlyData, PlyElement
 
     with torch.no_grad():
@@ -44,17 +64,18 @@ def write_ply(
             rest,
             gaussians.logit_opacities[:, None],
             gaussians.log_scales,
-            torch.nn.functional.normalize(gaussians.quats, dim=-1),
+            _unit(gaussians.quats),
         ]
         table = torch.cat(columns, dim=1).float().cpu().contiguous().numpy()
     names = _property_names(rest.shape[1])
     vertices = table.view([(name, "<f4") for name in names])[:, 0]
-    comments = [f"frame: world, metric [m], z up; written by gsrecon, {len(vertices)} Gaussians"]
+    told = [*comments, f"written by gsrecon, {len(vertices)} Gaussians"]
     if source_from_world is not None:
-        comments.append(_ORIGIN + " ".join(repr(v) for v in source_from_world.double().flatten().tolist()))
-    content = PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<", comments=comments)
-    with written_aside(Path(path)) as aside:
-        content.write(str(aside))
+        told.append(_ORIGIN + " ".join(repr(v) for v in source_from_world.double().flatten().tolist()))
+    content = PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<", comments=told)
+    buffer = io.BytesIO()
+    content.write(buffer)
+    return buffer.getvalue()
 
 
 def read_ply(path: Path | str) -> Gaussians:
@@ -102,6 +123,12 @@ def read_source_from_world(path: Path | str) -> Float[Tensor, "4 4"] | None:
             values = [float(v) for v in comment.removeprefix(_ORIGIN).split()]
             return torch.tensor(values, dtype=torch.float64).reshape(4, 4)
     return None
+
+
+def _unit(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 4"]:
+    """Of length 1, as viewers want them."""
+    lengths = quats.norm(dim=-1, keepdim=True)
+    return torch.where((lengths - 1).abs() <= _UNIT, quats, quats / lengths.clamp_min(1e-12))
 
 
 def _property_names(rest_count: int) -> list[str]:

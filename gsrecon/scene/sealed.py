@@ -24,23 +24,36 @@ def write_sealed(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         TrainingError: The disk is full or cannot be written; what was at `folder` is as it was before.
     """
+    with disk_errors_explained(folder):
+        write_whole(folder, {**files, MANIFEST: manifest(files)})
+
+
+def write_whole(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes a folder that is whole or not there; a folder that was there is replaced.
+
+    Args:
+        folder: Where it goes.
+        files: Contents by path inside the folder, `/` between parts.
+
+    Raises:
+        OSError: The disk is full or cannot be written; what was at `folder` is as it was before.
+    """
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    with disk_errors_explained(folder):
-        try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            for name, content in (*files.items(), (MANIFEST, manifest(files))):
-                path = aside / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write_flushed(path, content)
-            for inner in [aside, *(path for path in aside.rglob("*") if path.is_dir())]:
-                _flush_folder(inner)
-            _swap_in(aside, folder, old)
-            _flush_folder(folder.parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, content in files.items():
+            path = aside / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_flushed(path, content)
+        for inner in [aside, *(path for path in aside.rglob("*") if path.is_dir())]:
+            _flush_folder(inner)
+        _swap_in(aside, folder, old)
+        _flush_folder(folder.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def read_sealed(folder: Path, wanted: Callable[[str], bool] | None = None) -> dict[str, bytes]:

@@ -1,7 +1,4 @@
-"""The folder of a run: settings, spec, environment, live numbers, checkpoints.
-
-The only module that imports tomli_w.
-"""
+"""The folder of a run: settings, spec, environment, live numbers, checkpoints."""
 
 import json
 import os
@@ -11,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli_w
 import torch
 
 import gsrecon
 from gsrecon.data.spec import SceneSpec, read_spec, spec_to_table
 from gsrecon.errors import CheckpointError, TrainingError
-from gsrecon.files import write_text
+from gsrecon.files import toml_text, write_text
 from gsrecon.scene.sealed import disk_errors_explained
 from gsrecon.train.checkpoint import remove_leftovers
 from gsrecon.train.config import TrainConfig
@@ -58,7 +54,7 @@ class RunFolder:
             )
         with disk_errors_explained(self.path):
             self.checkpoints.mkdir(parents=True, exist_ok=True)
-            write_text(self.path / "scene.toml", tomli_w.dumps(spec_to_table(spec)))
+            write_text(self.path / "scene.toml", toml_text(spec_to_table(spec)))
             write_text(self.path / "environment.json", json.dumps(environment(), indent=1) + "\n")
             # The last one: a folder with it holds a run.
             write_text(self.path / "config.json", json.dumps(config_to_json(config), indent=1) + "\n")
