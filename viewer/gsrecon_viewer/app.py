@@ -97,9 +97,9 @@ class Viewer:
         server, recording = self.server, self.shown.recording
         server.scene.set_up_direction("+z")
         server.gui.configure_theme(
-            control_layout="collapsible", control_width="medium", dark_mode=True, show_logo=False,
-            show_share_button=False,
-        )  # fmt: skip
+            control_width="medium", dark_mode=True, show_logo=False, show_share_button=False
+        )
+        server.gui.main_panel.dock_right()
         pose = None if recording is None else ridden_pose(self.shown, Ride(next(iter(recording.cameras))))
         if pose is None or recording is None:
             return
