@@ -110,7 +110,9 @@ class Viewer:
         server.initial_camera.fov = float(2 * np.arctan(0.5 * lens.height / lens.K[1, 1]))
 
     def _came(self, client: viser.ClientHandle) -> None:
-        view = ClientView(client, self.shown)
+        view = ClientView(client, self.shown, lambda: client.client_id in self.server.get_clients())
+        if not view.here():
+            return
         cameras = [] if self.shown.recording is None else list(self.shown.recording.cameras)
         add_view_panel(view, cameras, self.shown.log is not None, lambda: self._redrawn(view))
         self._splats[client.client_id] = BrowserSplats(client, self.shown)
@@ -121,6 +123,8 @@ class Viewer:
             self.loop.wake()
 
         self.loop.add(view)
+        if not view.here():  # coming and going run in threads: going may have been over first
+            self._went(client.client_id)
 
     def _went(self, client_id: int) -> None:
         self.loop.remove(client_id)

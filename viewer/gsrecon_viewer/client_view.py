@@ -41,8 +41,10 @@ class Wishes:
 class ClientView:
     """What is known of a connected browser."""
 
-    def __init__(self, client: viser.ClientHandle, shown: Shown) -> None:
+    def __init__(self, client: viser.ClientHandle, shown: Shown, here: Callable[[], bool]) -> None:
         self.client = client
+        self.here = here
+        """Whether the browser is still connected."""
         self.wishes = Wishes()
         self.pace = Pace()
         self._shown = shown
@@ -76,13 +78,16 @@ class ClientView:
 
     def draw(self, scale: float) -> None:
         """Draws and sends a picture."""
+        # Before the camera is read, so that a move that comes meanwhile asks for the next picture.
+        self._asked, self._version, self._scale = False, self._shown.version, scale
         eye = self.eye()
         if eye is None:
             return
-        self._asked, self._version, self._scale = False, self._shown.version, scale
         started = time.perf_counter()
         picture = self._picture(eye, scale)
         self.pace.drawn(picture.shape[0] * picture.shape[1], time.perf_counter() - started)
+        if not self.here() or self.wishes.drawn != "pictures":
+            return
         sharp = scale >= 1
         self.client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if sharp else 75)
         self.pictures += 1
