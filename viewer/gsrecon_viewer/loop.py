@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from gsrecon.errors import GsreconError
 from gsrecon_viewer.client_view import ClientView
 
 _log = logging.getLogger("gsrecon.viewer")
@@ -74,7 +73,7 @@ class DrawingLoop:
         view, scale = needs[key]
         try:
             view.draw(scale)
-        except (GsreconError, RuntimeError, ValueError) as error:
+        except Exception as error:  # what a browser sends is not ours: the others still want pictures
             self._tell(view, error)
         return True
 
