@@ -23,7 +23,7 @@ class Playback:
         self._button = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
         self._speed = gui.add_dropdown("Speed", ("0.25", "0.5", "1", "2"), initial_value="1")
         self._loop = gui.add_checkbox("Again from the start", True)
-        self._time.on_update(lambda _: setattr(shown, "time_s", self._time.value))
+        self._time.on_update(self._chosen)
         self._button.on_click(lambda _: self.toggle())
         self._thread = threading.Thread(target=self._run, name="gsrecon-viewer-time", daemon=True)
         self._thread.start()
@@ -49,10 +49,17 @@ class Playback:
         self._playing.set()
         self._thread.join(timeout=5)
 
+    def _chosen(self, event: viser.GuiEvent) -> None:
+        """The slider was moved by hand; moved by time, it has no browser."""
+        if event.client_id is not None:
+            self._shown.time_s = self._time.value
+
     def _run(self) -> None:
         last = time.monotonic()
         while True:
-            self._playing.wait()
+            if not self.playing:
+                self._playing.wait()
+                last = time.monotonic()
             if self._stopped:
                 return
             now = time.monotonic()
@@ -64,6 +71,6 @@ class Playback:
                 if not self._loop.value:
                     moment = end
                     self.toggle()
-            self._time.value = round(moment, 3)
             self._shown.time_s = moment
+            self._time.value = round(moment, 3)
             time.sleep(max(0.0, _TICK_S - (time.monotonic() - now)))
