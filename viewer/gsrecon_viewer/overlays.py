@@ -1,5 +1,6 @@
 """What is drawn over the scene: the rig's cameras and way, lidar, boxes with ids, lanes."""
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +42,11 @@ class Overlays:
         self._labels: dict[str, viser.LabelHandle] = {}
         self._handles: dict[str, viser.SceneNodeHandle] = {}
         self._lidar_of: int | None = None
+        self._one = threading.Lock()
 
     def refresh(self) -> None:
         """Brings everything to the moment that is shown and to what is switched on."""
-        with self._server.atomic():
+        with self._one, self._server.atomic():
             self._boxes(self._shown.objects())
             self._way()
             self._cameras()

@@ -1,5 +1,7 @@
 """Splats that the browser draws itself: the background once, every object in a frame that moves."""
 
+import threading
+
 import numpy as np
 import torch
 import viser
@@ -8,7 +10,7 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.geometry.rigid import quat_to_rotmat
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.graph import SceneGraph
-from gsrecon.scene.groups_scene import parts
+from gsrecon.scene.groups_scene import Scene, parts
 from gsrecon_viewer.lens import wxyz_of
 from gsrecon_viewer.shown import Shown
 
@@ -23,24 +25,27 @@ class BrowserSplats:
     def __init__(self, client: viser.ClientHandle, shown: Shown) -> None:
         self._client = client
         self._shown = shown
-        self._sent: object = None
+        self._sent: tuple[Scene, frozenset[str]] | None = None
+        self._one = threading.RLock()
         self._handles: list[viser.SceneNodeHandle] = []
         self._frames: dict[tuple[str, int], viser.FrameHandle] = {}
         self._moving: list[RigidActors] = []
 
     def show(self) -> None:
         """Sends what has changed: everything for another scene, else only where things are."""
-        key = (id(self._shown.scene), self._shown.hidden_nodes)
-        if self._sent != key:
-            self._send()
-            self._sent = key
-        self._move()
+        with self._one:
+            scene, hidden = self._shown.scene, self._shown.hidden_nodes
+            if self._sent is None or self._sent[0] is not scene or self._sent[1] != hidden:
+                self._send()
+                self._sent = scene, hidden
+            self._move()
 
     def clear(self) -> None:
         """Takes the splats away."""
-        for handle in [*self._handles, *self._frames.values()]:
-            handle.remove()
-        self._handles, self._frames, self._moving, self._sent = [], {}, [], None
+        with self._one:
+            for handle in [*self._handles, *self._frames.values()]:
+                handle.remove()
+            self._handles, self._frames, self._moving, self._sent = [], {}, [], None
 
     def _send(self) -> None:
         self.clear()
