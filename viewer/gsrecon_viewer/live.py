@@ -35,7 +35,8 @@ class LiveView:
         self.address = f"http://{host}:{port}"
         """Where browsers find it, unless the port turns out to be taken."""
         self.viewer: Viewer | None = None
-        self._steps_s = 0.0
+        self._credit_s = 0.0
+        """Time that pictures may still take; below zero it is what they took too much [s]."""
         self._last = time.perf_counter()
 
     def on_scene(self, graph: SceneGraph) -> None:
@@ -53,18 +54,19 @@ class LiveView:
         if viewer is None or not viewer.loop.views():
             return
         started = time.perf_counter()
+        earned = (started - self._last) * self._budget / (1 - self._budget)
         # Never more than a second's worth, so that a long pause is not followed by a burst.
-        self._steps_s = min(self._steps_s + started - self._last, 1.0)
-        allowed = self._steps_s * self._budget / (1 - self._budget)
+        self._credit_s = min(self._credit_s + earned, 1.0)
         viewer.shown.version += 1  # the scene has changed a little
         viewer.shown.lock.release()
         try:
             time.sleep(0)  # whoever waits for the scene (a button that takes a picture) comes in here
-            while time.perf_counter() - started < allowed and viewer.loop.draw_next():
-                self._steps_s = 0.0
+            while time.perf_counter() - started < self._credit_s and viewer.loop.draw_next():
+                pass
         finally:
             viewer.shown.lock.acquire()
         self._last = time.perf_counter()
+        self._credit_s -= self._last - started
 
     def on_event(self, message: str) -> None:
         """Says it in the browsers."""
