@@ -8,14 +8,17 @@ import numpy as np
 import viser
 
 from gsrecon.data.log import DrivingLog, Track
+from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene
 from gsrecon_viewer.client_view import ClientView, add_view_panel
+from gsrecon_viewer.editing import Editing
 from gsrecon_viewer.layers_panel import add_layers_panel
 from gsrecon_viewer.loop import DrawingLoop
+from gsrecon_viewer.objects_panel import ObjectsPanel
 from gsrecon_viewer.overlays import Overlays
 from gsrecon_viewer.playback import Playback
 from gsrecon_viewer.riding import Ride, ridden_pose
-from gsrecon_viewer.shown import Shown
+from gsrecon_viewer.shown import Shown, modelled_objects
 from gsrecon_viewer.splats import BrowserSplats
 from gsrecon_viewer.takeaway_panel import TakeawayPanel
 
@@ -57,6 +60,11 @@ class Viewer:
             self.playback = Playback(self.server, self.shown)
             self.overlays = Overlays(self.server, self.shown)
             add_layers_panel(self.server, self.shown, self.overlays)
+        self.objects: ObjectsPanel | None = None
+        if isinstance(scene, SceneGraph) and modelled_objects(scene):
+            self.editing = Editing(self.shown, folder / "edits.toml")
+            with tabs.add_tab("Objects", icon=viser.Icon.CAR):
+                self.objects = ObjectsPanel(self.server, self.shown, self.editing, self.view_of)
         with tabs.add_tab("Take away", icon=viser.Icon.DOWNLOAD):
             self.takeaway = TakeawayPanel(self.server, self.shown, folder, self.view_of)
         self.loop = DrawingLoop(lambda: self.playback.playing)
@@ -149,6 +157,8 @@ class Viewer:
             if self._stopped:
                 return
             self.overlays.refresh()
+            if self.objects is not None:
+                self.objects.refresh()
             for view in self.loop.views():
                 view.follow()
                 splats = self._splats.get(view.client.client_id)

@@ -52,8 +52,7 @@ def paint(
         assert drawn.ids is not None
         names = graph.objects.ids
         picture = drawn.ids[0].cpu().numpy()
-    classes = {track.id: track.category for track in shown.tracks}
-    return id_colours(picture, names, classes if kind == "classes" else None)
+    return id_colours(picture, names, shown.classes if kind == "classes" else None)
 
 
 def object_at(shown: Shown, eye: Eye, x: float, y: float) -> str | None:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float64
 
 from gsrecon.data.log import DrivingLog, Track
+from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene, for_pose, parts
 from gsrecon.scene.recording import RecordedFrame, Recording
@@ -22,6 +23,16 @@ class ShownObject:
     category: str
     size_lwh: Float64[np.ndarray, " 3"]
     world_from_actor: Float64[np.ndarray, "4 4"]
+
+
+def modelled_objects(scene: Scene) -> dict[str, tuple[RigidActors, int]]:
+    """Objects that have Gaussians of their own, by id: their node, and their number in it."""
+    found: dict[str, tuple[RigidActors, int]] = {}
+    for graph in parts(scene):
+        for node in graph.gaussian_nodes:
+            if isinstance(node, RigidActors):
+                found |= {id: (node, number) for number, id in enumerate(node.object_ids)}
+    return found
 
 
 class Shown:
@@ -43,9 +54,11 @@ class Shown:
         self.lock = RLock()
         self.scene = scene
         self.log = log
-        self.tracks: tuple[Track, ...] = tuple(
-            log.tracks if tracks is None and log is not None else tracks or ()
-        )
+        given = log.tracks if tracks is None and log is not None else tracks or ()
+        self.tracks: tuple[Track, ...] = tuple(given)
+        self.classes = {track.id: track.category for track in self.tracks}
+        """Class of each object by its id; edits bring it up to date."""
+        self._modelled_first = frozenset(modelled_objects(scene))
         self.hidden_nodes: frozenset[str] = frozenset()
         self.version = 0
         """Counts changes after which a picture is no longer true."""
@@ -88,12 +101,12 @@ class Shown:
         """Calls a function after every change, in the thread that makes it."""
         self._watchers.append(watcher)
 
-    def replace(self, scene: Scene, tracks: Sequence[Track] | None = None) -> None:
-        """Shows another scene (the same with other edits, or one that has been trained further)."""
+    def replace(self, scene: Scene, classes: dict[str, str] | None = None) -> None:
+        """Shows another scene: the same with other edits, or one that has been trained further."""
         with self.lock:
             self.scene = scene
-            if tracks is not None:
-                self.tracks = tuple(tracks)
+            if classes is not None:
+                self.classes = classes
             self._visible = None
         self.changed()
 
@@ -124,10 +137,24 @@ class Shown:
         return start + round(self._time_s * 1e6)
 
     def objects(self) -> list[ShownObject]:
-        """Objects that are there at this moment."""
-        now = self.timestamp_us()
-        found = ((track, track.world_from_actor_at(now)) for track in self.tracks)
-        return [ShownObject(t.id, t.category, t.size_lwh, pose) for t, pose in found if pose is not None]
+        """Objects that are there at this moment: the scene's own, and annotated ones it does not model."""
+        now, moment = self.timestamp_us(), torch.tensor([self._time_s])
+        found = []
+        with self.lock, torch.no_grad():
+            for id, (node, number) in modelled_objects(self.scene).items():
+                if bool(node.trajectories.present(moment)[0, number]):
+                    pose = node.trajectories.at(moment)[0, number].cpu().double().numpy()
+                    size = node.sizes_lwh[number].cpu().double().numpy()
+                    found.append(ShownObject(id, self.classes.get(id, "object"), size, pose))
+        for track in self.tracks:
+            pose = track.world_from_actor_at(now)
+            if pose is not None and track.id not in self._modelled_first:
+                found.append(ShownObject(track.id, track.category, track.size_lwh, pose))
+        return found
+
+    def object(self, id: str) -> ShownObject | None:
+        """One of them; None where it is not there at this moment."""
+        return next((thing for thing in self.objects() if thing.id == id), None)
 
     def nearest_frame(self, camera: str) -> RecordedFrame | None:
         """The picture of a camera recorded closest to this moment."""

@@ -1,14 +1,12 @@
 """What can be taken away: pictures, a camera path and its film, PLY files. All below the run's folder."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import viser
 from PIL import Image
 
-from gsrecon.errors import GsreconError
 from gsrecon.evaluation.export import export_ply
 from gsrecon.evaluation.path_file import read_path_file
 from gsrecon.files import written_aside
@@ -16,6 +14,7 @@ from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.painter import paint
 from gsrecon_viewer.path_recorder import PathRecorder, render_film
 from gsrecon_viewer.shown import Shown
+from gsrecon_viewer.telling import say, telling
 
 ViewOf = Callable[[viser.ClientHandle | None], ClientView | None]
 
@@ -43,7 +42,7 @@ class TakeawayPanel:
             gui.add_button("Splats of this moment (PLY)", icon=viser.Icon.FILE_EXPORT).on_click(self._ply)
 
     def _add(self, event: viser.GuiEvent) -> None:
-        with self._telling(event):
+        with telling(event.client):
             eye = self._view(event).eye()
             if eye is not None:
                 self.recorder.add(eye, self._shown.time_s)
@@ -59,15 +58,15 @@ class TakeawayPanel:
         self._told.content = f"{count} keyframes, of {moments} s" if count else "No keyframes yet."
 
     def _save(self, event: viser.GuiEvent) -> None:
-        with self._telling(event):
-            self._say(event, "Saved", self._path_file())
+        with telling(event.client):
+            say(event.client, "Saved", str(self._path_file()))
 
     def _path_file(self) -> Path:
         self.recorder.seconds_apart = self._apart.value
         return self.recorder.save(self._file("paths", self._name.value, "toml"))
 
     def _film(self, event: viser.GuiEvent) -> None:
-        with self._telling(event):
+        with telling(event.client):
             view = self._view(event)
             path, eye = read_path_file(self._path_file()), view.eye()
             if eye is None:
@@ -87,13 +86,13 @@ class TakeawayPanel:
                 )
             finally:
                 self._progress.visible = False
-            self._say(event, "The film is there", film)
+            say(event.client, "The film is there", str(film))
 
     def _advance(self, share: float) -> None:
         self._progress.value = 100 * share
 
     def _picture(self, event: viser.GuiEvent) -> None:
-        with self._telling(event):
+        with telling(event.client):
             view = self._view(event)
             eye = view.eye()
             if eye is None:
@@ -103,15 +102,15 @@ class TakeawayPanel:
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(path) as aside:
                 Image.fromarray(picture).save(aside, format="png")
-            self._say(event, "Saved", path)
+            say(event.client, "Saved", str(path))
 
     def _ply(self, event: viser.GuiEvent) -> None:
-        with self._telling(event):
+        with telling(event.client):
             path = self._free("splats", f"scene-{self._shown.time_s:.2f}s", "ply")
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._shown.lock:
                 export_ply(self._shown.scene, path, self._shown.time_s)
-            self._say(event, "Saved", path)
+            say(event.client, "Saved", str(path))
 
     def _view(self, event: viser.GuiEvent) -> ClientView:
         view = self._view_of(event.client)
@@ -130,16 +129,3 @@ class TakeawayPanel:
             path = self._file(kind, f"{name}-{number}", suffix)
             number += 1
         return path
-
-    def _say(self, event: viser.GuiEvent, title: str, path: Path) -> None:
-        if event.client is not None:
-            event.client.add_notification(title, str(path), color="green", auto_close_seconds=8)
-
-    @contextmanager
-    def _telling(self, event: viser.GuiEvent) -> Iterator[None]:
-        """A mistake is said where it was made."""
-        try:
-            yield
-        except (GsreconError, ValueError, OSError) as error:
-            if event.client is not None:
-                event.client.add_notification("That did not work", str(error), color="red")

@@ -12,22 +12,11 @@ from gsrecon.geometry.paths import look_at
 from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.actors import RigidActors
-from gsrecon.scene.groups_scene import Scene, parts
 from gsrecon_viewer.lens import Eye
 from gsrecon_viewer.painter import RGB
 
 WIDTH, HEIGHT = 120, 80
 _BEHIND = 0.22  # grey level behind the object
-
-
-def modelled_objects(scene: Scene) -> dict[str, tuple[RigidActors, int]]:
-    """Objects that the scene models as their own Gaussians, by id."""
-    found: dict[str, tuple[RigidActors, int]] = {}
-    for graph in parts(scene):
-        for node in graph.gaussian_nodes:
-            if isinstance(node, RigidActors):
-                found |= {id: (node, number) for number, id in enumerate(node.object_ids)}
-    return found
 
 
 def thumbnail(node: RigidActors, number: int) -> RGB:

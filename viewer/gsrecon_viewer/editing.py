@@ -1,0 +1,73 @@
+"""Edits of the scene that is shown: every one an entry of a list on disk, undone and done again."""
+
+from pathlib import Path
+
+from gsrecon.errors import SpecError
+from gsrecon.scene.edits import Edit, EditHistory, Surroundings, apply_edits, fresh_copy
+from gsrecon.scene.graph import SceneGraph
+from gsrecon_viewer.shown import Shown
+
+
+class Editing:
+    """The edit list of a scene; `Shown` follows it."""
+
+    def __init__(self, shown: Shown, path: Path) -> None:
+        """Takes up the list of a file, where there is one.
+
+        Args:
+            shown: A scene as it was trained.
+            path: Edit list; written after every change.
+
+        Raises:
+            SpecError: The file is no edit list, or does not fit the scene.
+        """
+        self._shown = shown
+        self._first = shown.scene
+        self._first_classes = dict(shown.classes)
+        self.history = EditHistory.open(path)
+        if isinstance(self._first, SceneGraph):
+            lanes = () if shown.log is None else [lane.points_in_world for lane in shown.log.lanes]
+            self.surroundings = Surroundings(self._first, lanes)
+        if self.history.edits:
+            self._show(self.history.edits)
+
+    @property
+    def problem(self) -> str:
+        """Why this scene cannot be edited; empty where it can."""
+        if not isinstance(self._first, SceneGraph):
+            return "scenes that are cut into groups cannot be edited"
+        return ""
+
+    def do(self, edit: Edit) -> None:
+        """Adds an entry, shows its result and writes the list.
+
+        Raises:
+            SpecError: The entry cannot be done; nothing has changed.
+        """
+        self._show((*self.history.edits, edit))
+        self.history.add(edit)
+        self.history.save()
+
+    def undo(self) -> Edit | None:
+        """Takes the latest entry back."""
+        return self._turned(self.history.undo())
+
+    def redo(self) -> Edit | None:
+        """Does again what was undone last."""
+        return self._turned(self.history.redo())
+
+    def _turned(self, edit: Edit | None) -> Edit | None:
+        if edit is not None:
+            self._show(self.history.edits)
+            self.history.save()
+        return edit
+
+    def _show(self, edits: tuple[Edit, ...]) -> None:
+        if not isinstance(self._first, SceneGraph):
+            raise SpecError(self.problem)
+        graph, classes = fresh_copy(self._first), dict(self._first_classes)
+        with self._shown.lock:
+            apply_edits(graph, edits, self.surroundings)
+        for edit in edits:
+            edit.classes(classes)
+        self._shown.replace(graph, classes)
