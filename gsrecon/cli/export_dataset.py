@@ -85,7 +85,7 @@ class ExportDataset:
     tolerance_deg: float = 1.0
     """With --labels: the same for their orientation [deg]."""
     edits: OptionalPath = None
-    """Edit list (TOML): objects removed, moved or doubled first; labels follow."""
+    """Edit list (TOML): what is done to the scene's objects first; labels follow. See `gsrecon edit`."""
     labels: Annotated[str | None, tyro.conf.arg(metavar="DRIVE")] = None
     """Annotated recording of the same drive, for a scene whose poses were found from pictures: its boxes and
     lanes are carried into the scene."""
@@ -110,6 +110,7 @@ class ExportDataset:
         from gsrecon.labels.subjects import subjects
         from gsrecon.scene.edited import edited_scene
         from gsrecon.scene.edits import read_edits
+        from gsrecon.scene.graph import SceneGraph
         from gsrecon.scene.groups_scene import open_scene
 
         run = Run.at(self.run_folder)
@@ -127,9 +128,12 @@ class ExportDataset:
                 "(--labels names an annotated recording of the same drive)"
             )
         edits = () if self.edits is None else read_edits(self.edits)
-        tracks = edited_tracks(annotated.tracks, edits)
+        tracks = annotated.tracks
         if edits:  # a mistake in the list is told before anything is written
-            edited_scene(run.scene_folder, edits)
+            lanes = [adaptor.points(lane.points_in_world) for lane in annotated.lanes]
+            edited = edited_scene(run.scene_folder, edits, lanes=lanes)
+            assert isinstance(edited, SceneGraph)
+            tracks = edited_tracks(tracks, edits, edited)
         rig = Rig(recording, scene.camera_refinement, self.cameras or None)
         views = [view for view in self._views(rig, sampling) if view.moment % self.every == 0]
         wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar

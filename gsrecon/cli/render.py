@@ -54,7 +54,7 @@ class Render:
     fps: OptionalNumber = None
     """Pictures a second; poses in between are interpolated smoothly. Left out: as recorded."""
     edits: OptionalPath = None
-    """Edit list (TOML): objects removed, moved or doubled first."""
+    """Edit list (TOML): what is done to the scene's objects first. See `gsrecon edit`."""
     depth: bool = False
     """Also write depth as coloured pictures."""
     no_film: bool = False
@@ -68,13 +68,15 @@ class Render:
         """Renders and tells where the pictures are."""
         self._require_one_path()
         from gsrecon.cli.console import console
+        from gsrecon.cli.edit_lanes import lanes_for
         from gsrecon.cli.fly import fly
         from gsrecon.ops.device import pick_device
         from gsrecon.scene.edited import edited_scene
         from gsrecon.scene.edits import read_edits
 
         edits = () if self.edits is None else read_edits(self.edits)
-        graph = edited_scene(self.run_folder, edits, pick_device(self.device))
+        lanes = lanes_for(self.run_folder, edits)
+        graph = edited_scene(self.run_folder, edits, pick_device(self.device), lanes)
         flown = self._path(graph)
         folder = self._folder()
         written = fly(graph, flown, folder, self.camera, depth=self.depth, with_film=not self.no_film)

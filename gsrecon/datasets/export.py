@@ -21,7 +21,7 @@ from gsrecon.datasets.rendering import DEPTH_UNITS, RenderJob, picture_file, ren
 from gsrecon.datasets.yolo import write_yolo
 from gsrecon.errors import DatasetError
 from gsrecon.labels.views import FIRST_CLASS
-from gsrecon.scene.edits import Edit
+from gsrecon.scene.edits import Edit, to_json
 from gsrecon.scene.recording import Recording
 
 Format = Literal["nuscenes", "kitti", "coco", "yolo", "openlane"]
@@ -177,7 +177,7 @@ def _card(
         "source_from_world": drive.recording.source_from_world.tolist(),
         "path": dict(provenance.path),
         "adaptor": dict(provenance.adaptor),
-        "edits": [edit.to_json() for edit in provenance.edits],
+        "edits": [to_json(edit) for edit in provenance.edits],
         "rules": asdict(drive.rules),
         "pictures": pictures,
         "pictures without an object": empty,

@@ -246,7 +246,9 @@ class _Renderer:
 
     def __init__(self, job: RenderJob, work: Path) -> None:
         self._job, self._work = job, work
-        self._scene = edited_scene(job.scene, job.edits, pick_device(job.device, job.backend))
+        lanes = [job.adaptor.points(lane.points_in_world) for lane in job.lanes]
+        device = pick_device(job.device, job.backend)
+        self._scene = edited_scene(job.scene, job.edits, device, lanes)
         assert self._scene.recording is not None
         sides = RecordedSides(self._scene.recording, job.subjects, job.adaptor, self._scene.camera_refinement)
         self._labeler = Labeler(job.subjects, job.lanes, job.adaptor, sides, job.backend)

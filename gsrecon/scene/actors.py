@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int32, Int64
+from jaxtyping import Bool, Float, Float64, Int32, Int64
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
@@ -38,6 +38,7 @@ class RigidActors:
         deformation: Deformation | None = None,
         deforms: Bool[Tensor, " K"] | None = None,
         id: str = "actors",
+        clocks: Float64[Tensor, "K 2"] | None = None,
     ) -> None:
         """Takes the parts together.
 
@@ -50,6 +51,8 @@ class RigidActors:
             deformation: Inside the boxes of objects that deform.
             deforms: Which objects do; None: none.
             id: Address in the graph.
+            clocks: Rate and shift of each object's own time, `rate * time + shift` [s], by which it deforms;
+                None: that of the scene.
 
         Raises:
             ValueError: The parts do not belong together.
@@ -73,6 +76,7 @@ class RigidActors:
         self.deformation = deformation
         rigid = torch.zeros(len(object_ids), dtype=torch.bool, device=object_of_row.device)
         self.deforms = rigid if deforms is None else deforms
+        self.clocks = clocks
 
     def splats_at(
         self, times_s: Float[Tensor, " C"], sh_degree: int | None = None, cameras: Cameras | None = None
@@ -89,10 +93,19 @@ class RigidActors:
         if self.deformation is not None:
             near = self._in_sight(poses, present & self.deforms, cameras)
             splats = self.deformation.apply(
-                self.gaussians, splats, one_time(times_s), lambda rows: near[objects[rows]], objects
+                self.gaussians, splats, self._own_time(times_s), lambda rows: near[objects[rows]], objects
             )
         opacities = splats.opacities * present[objects]
         return replace(splats, opacities=opacities, object_index=self.object_of_row, world_from_object=poses)
+
+    def _own_time(self, times_s: Float[Tensor, " C"]) -> float | Float64[Tensor, " N"]:
+        """The scene's time, or where clocks differ that of each row, within what was recorded of it [s]."""
+        time = one_time(times_s)
+        if self.clocks is None or self.deformation is None:
+            return time
+        own = self.clocks[:, 0] * time + self.clocks[:, 1]
+        extent = self.deformation.extent
+        return own.clamp(extent.start_s, extent.stop_s)[self.object_of_row.long()]
 
     def _in_sight(
         self, poses: Float[Tensor, "C K 4 4"], wanted: Bool[Tensor, " K"], cameras: Cameras | None
@@ -140,6 +153,7 @@ class RigidActors:
             "sizes_lwh": self.sizes_lwh,
             "deforms": self.deforms,
             **self.trajectories.tensors(),
+            **({} if self.clocks is None else {"clocks": self.clocks}),
         }
         return {**fixed, **self.parameters()}
 
@@ -161,4 +175,5 @@ class RigidActors:
             deformation=None if stored is None else Deformation.restored(stored, tensors),
             deforms=tensors["deforms"],
             id=id,
+            clocks=tensors.get("clocks"),
         )

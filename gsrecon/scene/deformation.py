@@ -136,7 +136,7 @@ class Deformation:
         self,
         gaussians: Gaussians,
         splats: Splats,
-        time_s: float,
+        time_s: float | Float[Tensor, " N"],
         concerned: Concerned | None = None,
         objects: Int64[Tensor, " N"] | None = None,
     ) -> Splats:
@@ -145,7 +145,7 @@ class Deformation:
         Args:
             gaussians: The canonical Gaussians.
             splats: The same, activated.
-            time_s: From the start of the log [s].
+            time_s: From the start of the log, or of each Gaussian [s].
             concerned: Tells of rows whether they are; the others stay as they are: nobody sees them, or they
                 never move.
             objects: Which object each Gaussian belongs to, where there are objects.
@@ -199,6 +199,16 @@ class Deformation:
     def resample(self, change: Resample) -> None:
         """Children inherit the state."""
         self.state = change.parameter("state", self.state).requires_grad_(self.state.requires_grad)
+
+    def code(self, number: int) -> Float[Tensor, " _"]:
+        """What tells the networks which object a Gaussian belongs to."""
+        return self.networks[_CODES].detach()[number]
+
+    def of_objects(self, state: Float[Tensor, " M"], codes: Float[Tensor, "K _"]) -> "Deformation":
+        """The same networks for other Gaussians, of objects with these codes."""
+        other = Deformation(self.config, self.extent, state, {**self.networks, _CODES: codes})
+        other.evidence = self.evidence
+        return other
 
     def named(self) -> dict[str, Tensor]:
         """State and networks by name."""
@@ -264,7 +274,7 @@ class Deformation:
         splats: Splats,
         rows: Int64[Tensor, " M"],
         threshold: Float[Tensor, " M"],
-        time_s: float,
+        time_s: float | Float[Tensor, " N"],
         objects: Int64[Tensor, " N"] | None,
     ) -> tuple[Float[Tensor, "M 10"] | None, Float[Tensor, " M"]]:
         """The gated motion g a_p (dx, dr, ds) of some rows, and what is added to their opacities."""
@@ -272,7 +282,10 @@ class Deformation:
         gate = gate_of(state, threshold)
         # Networks look a place up; where a Gaussian lies is fitted by its own gradient, not through them.
         means = gaussians.means[rows].detach()
-        moment = means.new_tensor([[self._with_noise(time_s)]]).expand(len(rows), 1)
+        if isinstance(time_s, Tensor):
+            moment = time_s[rows].to(means)[:, None]
+        else:
+            moment = means.new_tensor([[self._with_noise(time_s)]]).expand(len(rows), 1)
         of_rows = None if objects is None else objects[rows]
         motion, shown = self._answers(means, state.detach(), moment, of_rows)
         still = splats.opacities[rows]

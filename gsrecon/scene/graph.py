@@ -85,6 +85,10 @@ class SceneGraph:
         del self._nodes[id]
         return node
 
+    def replace(self, node: Node) -> None:
+        """Puts a node in the place of the one of its id."""
+        self._nodes[self[node.id].id] = node
+
     @property
     def device(self) -> torch.device:
         """Where its tensors are: all on one device."""

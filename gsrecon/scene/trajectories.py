@@ -46,6 +46,10 @@ class Trajectories:
         """Corrections along the object's axes [m]."""
         self.rotations: Float[Tensor, "R 3"] = zeros.clone()
         """Corrections about the object's axes [rad]."""
+        self.hidden_of: Int64[Tensor, " H"] = key_counts.new_zeros(0)
+        """Which object each entry of `hidden_s` is about."""
+        self.hidden_s: Float64[Tensor, "H 2"] = spans_s.new_zeros(0, 2)
+        """From when to when objects are hidden within their spans, the end not counted [s]."""
 
     @staticmethod
     def start(
@@ -89,7 +93,12 @@ class Trajectories:
     def present(self, times_s: Float[Tensor, " C"]) -> Bool[Tensor, "C K"]:
         """Which objects are there at each time."""
         times = times_s.to(self.spans_s, non_blocking=times_s.device.type == "cpu")[:, None]
-        return (times >= self.spans_s[:, 0]) & (times <= self.spans_s[:, 1])
+        there = (times >= self.spans_s[:, 0]) & (times <= self.spans_s[:, 1])
+        if len(self.hidden_of) == 0:
+            return there
+        hidden = (times >= self.hidden_s[:, 0]) & (times < self.hidden_s[:, 1])
+        often = torch.zeros_like(there, dtype=torch.int64).index_add(1, self.hidden_of, hidden.long())
+        return there & (often == 0)
 
     def at(self, times_s: Float[Tensor, " C"]) -> Float64[Tensor, "C K 4 4"]:
         """Poses at each time, differentiable in the corrections; far below all where an object is not."""
@@ -125,8 +134,10 @@ class Trajectories:
 
     def tensors(self) -> dict[str, Tensor]:
         """Corrections, keys, knots and spans."""
+        hidden = {"hidden_of": self.hidden_of, "hidden_s": self.hidden_s} if len(self.hidden_of) else {}
         return {
             **self.parameters(),
+            **hidden,
             "key_counts": self.key_counts,
             "key_times_s": self.key_times_s,
             "key_poses": self.key_poses,
@@ -142,6 +153,8 @@ class Trajectories:
         again = Trajectories(**{name: tensors[name] for name in names})
         again.translations = tensors["actor_translations"]
         again.rotations = tensors["actor_rotations"]
+        again.hidden_of = tensors.get("hidden_of", again.hidden_of)
+        again.hidden_s = tensors.get("hidden_s", again.hidden_s)
         return again
 
     def _at(self, time_s: float) -> Float64[Tensor, "K 4 4"]:

@@ -19,7 +19,7 @@ from gsrecon.labels.edited_tracks import edited_tracks
 from gsrecon.labels.rig_paths import Rig
 from gsrecon.labels.subjects import subjects
 from gsrecon.scene.bundle import save_scene
-from gsrecon.scene.edits import Edit
+from gsrecon.scene.edits import Duplicate, Remove, apply_edits, fresh_copy
 from tests.datasets.exports import PROVENANCE, contents, export, job_of
 from tests.labels.street import street_labeler, street_scene
 
@@ -224,9 +224,10 @@ def test_pictures_are_those_of_the_scene(scene, tmp_path):
 
 
 def test_edits_are_applied_named_in_the_card_and_followed_by_the_labels(scene, tmp_path):
-    edits = (Edit("remove", "near"), Edit("duplicate", "walker", (3.0, -1.0, 0.0), name="twin"))
+    edits = (Remove("near"), Duplicate("walker", "twin", (3.0, -1.0, 0.0)))
     log = scene[0]
-    job = replace(job_of(scene), subjects=subjects(edited_tracks(log.tracks, edits)), edits=edits)
+    apply_edits(edited := fresh_copy(scene[1]), edits)
+    job = replace(job_of(scene), subjects=subjects(edited_tracks(log.tracks, edits, edited)), edits=edits)
     provenance = replace(PROVENANCE, edits=edits)
     card = export_dataset(job, scene[1].recording, provenance, "coco", tmp_path / "data")
     assert card["edits"][0] == {"do": "remove", "object": "near"}

@@ -14,7 +14,7 @@ from gsrecon.labels.subjects import pose_at, subjects
 from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import Labeler
 from gsrecon.scene.camera_refinement import CameraRefinement
-from gsrecon.scene.edits import Edit, apply_edits
+from gsrecon.scene.edits import Duplicate, Move, Remove, apply_edits
 from gsrecon.scene.graph import SceneGraph
 from tests.labels.street import START_US, street_log, street_scene
 from tests.pretend_device import DEVICE, pretend_gpu
@@ -78,9 +78,9 @@ def test_labels_from_a_gpu_are_those_from_the_cpu(modelled):
 
 def test_objects_are_edited_on_a_gpu():
     edits = (
-        Edit("remove", "near"),
-        Edit("move", "far", by=(-4.0, 1.0, 0.0), turn_deg=10.0),
-        Edit("duplicate", "walker", by=(2.0, -4.5, 0.0), name="other walker"),
+        Remove("near"),
+        Move("far", (-4.0, 1.0, 0.0), 10.0),
+        Duplicate("walker", "other walker", (2.0, -4.5, 0.0)),
     )
     log = street_log()
     on_cpu, source = street_scene(log), street_scene(log)
