@@ -66,7 +66,7 @@ def object_at(shown: Shown, eye: Eye, x: float, y: float) -> str | None:
         row = min(small.height - 1, int(y * small.height))
         column = min(small.width - 1, int(x * small.width))
         number = int(drawn.ids[0, row, column])
-        return graph.objects.ids[number] if number > 0 else None
+        return graph.objects.ids[number - 1] if number > 0 else None
 
 
 def depth_colours(depth: Float32[np.ndarray, "H W"]) -> RGB:
@@ -85,11 +85,11 @@ def depth_colours(depth: Float32[np.ndarray, "H W"]) -> RGB:
 def id_colours(
     picture: Int32[np.ndarray, "H W"], names: list[str], classes: Mapping[str, str] | None = None
 ) -> RGB:
-    """A colour for every object, or for every class: the background is dark grey, the sky black."""
-    table = np.zeros((len(names) + 1, 3), dtype=np.uint8)
+    """A colour for every object (numbered from 1), or for every class: background dark grey, sky black."""
+    table = np.zeros((len(names) + 2, 3), dtype=np.uint8)  # of -1 (nothing), 0 (background), 1, 2, ...
+    table[1] = (56, 56, 60)
     for number, name in enumerate(names):
-        told = name if classes is None else classes.get(name, "object")
-        table[number + 1] = (56, 56, 60) if number == 0 else colour_of(told)
+        table[number + 2] = colour_of(name if classes is None else classes.get(name, "object"))
     return table[picture + 1]
 
 
