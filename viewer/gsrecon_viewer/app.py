@@ -1,7 +1,10 @@
 """The app: a server for any number of browsers that see one scene, each with its own camera."""
 
+import contextlib
+import io
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ from gsrecon_viewer.splats import BrowserSplats
 from gsrecon_viewer.takeaway_panel import TakeawayPanel
 
 LOCAL = "127.0.0.1"
+_log = logging.getLogger("gsrecon.viewer")
 
 
 class Viewer:
@@ -50,7 +54,8 @@ class Viewer:
             own_thread: Draw in a thread; without it, somebody has to call `loop.draw_next`.
         """
         self.shown = Shown(scene, log, tracks)
-        self.server = viser.ViserServer(host=host, port=port, label="gsrecon", verbose=False)
+        with _quietly():
+            self.server = viser.ViserServer(host=host, port=port, label="gsrecon", verbose=False)
         self._splats: dict[int, BrowserSplats] = {}
         self._overlay_wanted = threading.Event()
         self._stopped = False
@@ -98,7 +103,11 @@ class Viewer:
         self._overlay_wanted.set()
         self.playback.stop()
         self.loop.stop()
-        self.server.stop()
+        self._overlay_thread.join(timeout=10)
+        if self.objects is not None:
+            self.objects.stop()
+        with _quietly():
+            self.server.stop()
 
     def _look(self) -> None:
         """Begins where the rig's first camera begins; up is the world's."""
@@ -156,11 +165,24 @@ class Viewer:
             self._overlay_wanted.clear()
             if self._stopped:
                 return
-            self.overlays.refresh()
-            if self.objects is not None:
-                self.objects.refresh()
-            for view in self.loop.views():
-                view.follow()
-                splats = self._splats.get(view.client.client_id)
-                if splats is not None and view.wishes.drawn == "splats":
-                    splats.show()
+            try:
+                self._bring_up_to_date()
+            except Exception:  # a browser that goes meanwhile, or a box that cannot be drawn: the next try may do
+                _log.exception("what is drawn over the scene could not be brought up to date")
+
+    def _bring_up_to_date(self) -> None:
+        self.overlays.refresh()
+        if self.objects is not None:
+            self.objects.refresh()
+        for view in self.loop.views():
+            view.follow()
+            splats = self._splats.get(view.client.client_id)
+            if splats is not None and view.wishes.drawn == "splats" and view.here():
+                splats.show()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what viser prints about itself; the command line says where the viewer is."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -95,7 +95,7 @@ class ClientView:
     def follow(self) -> None:
         """Moves the browser's camera where the ride takes it."""
         ride = self.wishes.ride
-        if ride.camera is None or self._shown.recording is None:
+        if ride.camera is None or self._shown.recording is None or not self.here():
             return
         pose = ridden_pose(self._shown, ride)
         if pose is None:

@@ -58,7 +58,11 @@ class ObjectsPanel:
         self._object.on_update(lambda _: self._chosen())
         self.gizmo = Gizmo(server, shown, self._dragged)
         server.scene.on_click()(self._clicked)
-        threading.Thread(target=self._draw_pictures, name="gsrecon-viewer-thumbnails", daemon=True).start()
+        self._stopped = False
+        self._thread = threading.Thread(
+            target=self._draw_pictures, name="gsrecon-viewer-thumbnails", daemon=True
+        )
+        self._thread.start()
         self._told_edits()
 
     @property
@@ -72,6 +76,11 @@ class ObjectsPanel:
         if self._object.value != value:
             self._object.value = value
             self._chosen()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped = True
+        self._thread.join(timeout=10)
 
     def refresh(self) -> None:
         """Follows the scene and the moment that are shown."""
@@ -262,6 +271,8 @@ class ObjectsPanel:
         """The contact sheet, picture by picture, so that nobody waits for it."""
         cells = []
         for id in self._ids():
+            if self._stopped:
+                return
             if id in modelled_objects(self._shown.scene):
                 cells.append(
                     f'<div style="text-align:center">{self._picture(id)}<br/><small>{id}</small></div>'
