@@ -1,8 +1,13 @@
 """Shows a scene in the browser: fly through it, ride along, look at labels, edit, take pictures and films.
 
+What is shown is a run, a scene folder, a splat file (.ply and what `gsrecon export` writes), or a drive that
+is not reconstructed yet, by the points that training would start from.
+
 Examples:
   gsrecon view runs/demo
   gsrecon view runs/kitti --port 9000
+  gsrecon view kitti:2011_09_26/2011_09_26_drive_0001_sync
+  gsrecon view someone-elses.ply
   gsrecon view runs/kitti --host 0.0.0.0          other machines may look, too
 """
 
@@ -17,18 +22,21 @@ from gsrecon.cli.options import DeviceName, OptionalPath
 
 if TYPE_CHECKING:
     from gsrecon.data.log import DrivingLog
+    from gsrecon.scene.groups_scene import Scene
 
-Shown = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+_LOCAL = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
 class View:
     """Options of `gsrecon view`."""
 
-    run_folder: Shown
-    """A run, a scene folder, or a splat file (.ply)."""
+    shown: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN|SCENE|FILE|DRIVE")]
+    """A run, a scene folder, a splat file, or a drive."""
     data: OptionalPath = None
     """The recording's folder, where it is not where it was."""
+    out: OptionalPath = None
+    """Where pictures, films, paths and edits go; RUN/viewer when left out."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = 8080
@@ -40,19 +48,17 @@ class View:
         """Serves until Ctrl-C."""
         from gsrecon.cli.console import console
         from gsrecon.cli.extras import viewer_app
-        from gsrecon.ops.device import pick_device
-        from gsrecon.scene.groups_scene import open_scene
 
-        app = viewer_app()
-        scene = open_scene(self._scene_folder(), pick_device(self.device))
-        log = self._log()
-        viewer = app.Viewer(scene, self.run_folder / "viewer", log, host=self.host, port=self.port)
+        app = viewer_app()  # what is missing is told before anything is opened
+        scene, log, beside = self._opened()
+        folder = self.out or beside
+        viewer = app.Viewer(scene, folder, log, host=self.host, port=self.port)
         out = console()
         out.print(f"viewer: {viewer.address}    (Ctrl-C ends it)")
-        if self.host not in ("127.0.0.1", "localhost"):
+        if self.host not in _LOCAL:
             out.print(
-                f"everybody who reaches {self.host} can look at this scene, change it and write files into "
-                f"{self.run_folder / 'viewer'}"
+                f"whoever reaches {self.host} can look at this scene, edit it, and have files written into "
+                f"{folder}"
             )
         try:
             while True:
@@ -62,29 +68,50 @@ class View:
             out.print("\nviewer: ended")
             return 0
 
-    def _scene_folder(self) -> Path:
+    def _opened(self) -> "tuple[Scene, DrivingLog | None, Path]":
+        """The scene, the drive where it is reachable, and where files go."""
         from gsrecon.cli.runs import Run
+        from gsrecon.ops.device import pick_device
+        from gsrecon.scene.groups_scene import open_scene
+        from gsrecon.scene.splat_file import open_splat_file
 
-        return (
-            Run.at(self.run_folder).scene_folder
-            if (self.run_folder / "scene.toml").is_file()
-            else self.run_folder
-        )
+        device, path = pick_device(self.device), Path(self.shown)
+        if path.is_file() and path.suffix.lower() != ".toml":
+            return open_splat_file(path).to(device), None, path.parent / f"{path.stem}-viewer"
+        if path.is_dir():
+            is_run = (path / "scene.toml").is_file()
+            folder = Run.at(path).scene_folder if is_run else path
+            return open_scene(folder, device), self._log(path) if is_run else None, path / "viewer"
+        return self._first_points(device)
 
-    def _log(self) -> "DrivingLog | None":
-        """The drive, where it is reachable; without it there are no recorded pictures, boxes and lidar."""
+    def _first_points(self, device) -> "tuple[Scene, DrivingLog, Path]":
+        """A drive that nothing was reconstructed of yet."""
+        import torch
+
+        from gsrecon.data.spec import open_drive
+        from gsrecon.train.config import TrainConfig
+        from gsrecon.train.initialise import start_scene
+        from gsrecon.train.split import Split
+        from gsrecon.train.views import Views
+
+        log, spec = open_drive(self.shown, self.data)
+        config = TrainConfig()
+        split = Split.of(log, spec)
+        views = Views.of(split, split.fitted, spec, config)
+        graph = start_scene(split, views, config, torch.Generator().manual_seed(config.seed))
+        return graph.to(device), log, Path("runs") / f"{spec.name}-viewer"
+
+    def _log(self, run: Path) -> "DrivingLog | None":
+        """The drive of a run; without it there are no recorded pictures, lidar and lanes."""
         from gsrecon.cli.console import console
         from gsrecon.cli.runs import Run
         from gsrecon.errors import GsreconError
 
-        if not (self.run_folder / "scene.toml").is_file():
-            return None
         try:
-            log, _ = Run.at(self.run_folder).drive(None if self.data is None else str(self.data))
+            return Run.at(run).drive(None if self.data is None else str(self.data))[0]
         except GsreconError as error:
-            console().print(f"without the recording (no recorded pictures, boxes, lidar, lanes): {error}")
+            console().print(f"without the recording (no recorded pictures, lidar, lanes, classes): {error}")
             return None
-        return log
 
 
 COMMAND = View

@@ -100,11 +100,14 @@ class ClientView:
         pose = ridden_pose(self._shown, ride)
         if pose is None:
             return
-        lens = self._shown.recording.cameras[ride.camera]
+        lens, eye = self._shown.recording.cameras[ride.camera], self.eye()
+        aspect = lens.width / lens.height if eye is None else eye.width / eye.height
+        # All of the recorded picture is to be seen, also where the browser is narrower.
+        half = max(0.5 * lens.height / lens.K[1, 1], 0.5 * lens.width / lens.K[0, 0] / aspect)
         with self.client.atomic():
             self.client.camera.wxyz = wxyz_of(pose)
             self.client.camera.position = tuple(pose[:3, 3].tolist())
-            self.client.camera.fov = float(2 * np.arctan(0.5 * lens.height / lens.K[1, 1]))
+            self.client.camera.fov = float(2 * np.arctan(half))
 
     def eye(self) -> Eye | None:
         """The browser's camera; None before it has told of it."""
