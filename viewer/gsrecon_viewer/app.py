@@ -167,7 +167,7 @@ class Viewer:
                 return
             try:
                 self._bring_up_to_date()
-            except Exception:  # a browser that goes meanwhile, or a box that cannot be drawn: the next try may do
+            except Exception:  # a browser that goes meanwhile: the next try may do
                 _log.exception("what is drawn over the scene could not be brought up to date")
 
     def _bring_up_to_date(self) -> None:
