@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "fit a Gaussian scene to a recorded drive",
     "merge": "bring groups of a long drive together that were trained apart",
     "evaluate": "score a scene by the pictures it never saw, and write the report",
+    "edit": "keep a list of what is done to objects: remove, move, drive, insert, with undo",
     "render": "fly a camera through a scene: pictures and a film",
     "view": "show a scene in the browser: fly, ride along, compare, take pictures and films",
     "export-dataset": "render a drive again and write it as a labelled data set for detectors",

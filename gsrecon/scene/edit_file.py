@@ -1,5 +1,6 @@
 """Edit lists as TOML files: read strictly, written whole, with what was undone kept for a redo."""
 
+import json
 import math
 import os
 import tomllib
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from gsrecon.errors import SpecError
-from gsrecon.files import toml_text, write_text
+from gsrecon.files import write_text
 from gsrecon.scene.edit_actions import Edit
 
 ACTIONS: dict[str, type[Edit]] = {kind.do: kind for kind in get_args(Edit)}
@@ -36,12 +37,12 @@ def write_edits(path: Path | str, edits: Sequence[Edit], undone: Sequence[Edit] 
     Paths below the list's folder are written relative to it, so that both can be moved together.
     """
     path = Path(path)
-    table = {
-        name: [to_table(edit, path.parent) for edit in entries]
-        for name, entries in ((_DONE, edits), (_UNDONE, undone))
-        if entries
-    }
-    write_text(path, toml_text(table))
+    blocks = []
+    for name, entries in ((_DONE, edits), (_UNDONE, undone)):
+        for edit in entries:
+            lines = [f"{key} = {_toml(value)}" for key, value in to_table(edit, path.parent).items()]
+            blocks.append("\n".join([f"[[{name}]]", *lines, ""]))
+    write_text(path, "\n".join(blocks))
 
 
 class EditHistory:
@@ -185,6 +186,15 @@ def _read(path: Path) -> tuple[tuple[Edit, ...], tuple[Edit, ...]]:
         for name, entries in zip((_DONE, _UNDONE), lists, strict=True)
     )
     return done, undone
+
+
+def _toml(value: Any) -> str:
+    """A value on one line, so that a list reads as it is written by hand; floats keep every bit."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def _plain(value: Any, folder: Path | None) -> Any:

@@ -24,7 +24,7 @@ _BELOW_M, _ABOVE_M, _BIN_M = 3.0, 1.0, 0.05
 """The ground under the car is looked for from here to here around its origin, in bins of this size."""
 _TOLERANCE_M, _SLOPE = 0.3, 0.03
 """Ground lies this near to the height of the car's way, and so much farther for each metre beside it."""
-_HOLES = 3
+_HOLES = 2
 """Rounds of filling cells that have known neighbours."""
 _WITH_LANES_M, _LINE_M, _WITHOUT_LANES_M = 2.5, 2.2, 6.0
 """Road is what is this near to the car's way or to a lane line; where no lines are known, to the way."""

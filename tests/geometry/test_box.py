@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from gsrecon.geometry.box import box_corners, points_in_box
-from gsrecon.geometry.rigid import se3_exp
+from gsrecon.geometry.box import box_corners, boxes_overlap, points_in_box
+from gsrecon.geometry.rigid import se3_exp, transform_points
 
 SIZE = torch.tensor([4.0, 2.0, 1.0])
 
@@ -31,3 +31,35 @@ def test_corners_come_in_batches():
     poses[:, 0, 3] = torch.arange(3.0)
     corners = box_corners(SIZE.expand(3, 3), poses)
     torch.testing.assert_close(corners[2, 0], torch.tensor([4.0, 1.0, 0.5]))
+
+
+def test_boxes_overlap_where_and_only_where_a_point_is_in_both():
+    generator = torch.Generator().manual_seed(3)
+    tangents = torch.randn(400, 6, generator=generator, dtype=torch.float64) * torch.tensor(
+        [1.6, 1.6, 0.8, 1, 1, 1]
+    )
+    sizes = 0.3 + 2 * torch.rand(2, 400, 3, generator=generator, dtype=torch.float64)
+    poses = se3_exp(tangents)
+    identity = torch.eye(4, dtype=torch.float64).expand(400, 4, 4)
+    told = boxes_overlap(sizes[0], identity, sizes[1], poses)
+    assert told.equal(boxes_overlap(sizes[1], poses, sizes[0], identity))
+    steps = torch.linspace(-0.4999, 0.4999, 12, dtype=torch.float64)
+    grid = torch.cartesian_prod(steps, steps, steps)
+    for k in range(400):
+        inside = points_in_box(grid * sizes[0, k], sizes[1, k], poses[k]).any()
+        inside |= points_in_box(
+            transform_points(poses[k], grid * sizes[1, k]), sizes[0, k], identity[k]
+        ).any()
+        # The grid may miss a corner that is just inside.
+        smaller = boxes_overlap(sizes[0, k] - 0.12, identity[k], sizes[1, k] - 0.12, poses[k])
+        assert bool(told[k]) >= bool(inside)
+        assert bool(inside) >= bool(smaller)
+
+
+def test_parallel_boxes_that_only_touch_do_not_overlap():
+    size, here, there = torch.tensor([4.0, 2.0, 1.5]), torch.eye(4), torch.eye(4)
+    for offset, expected in ((3.9, True), (4.0, False), (4.1, False)):
+        there[0, 3] = offset
+        assert bool(boxes_overlap(size, here, size, there)) is expected
+    there[:3, 3] = torch.tensor([0.0, 1.9, 1.6])
+    assert not boxes_overlap(size, here, size, there)

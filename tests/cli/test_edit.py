@@ -1,0 +1,98 @@
+"""`gsrecon edit` as a user calls it."""
+
+from pathlib import Path
+
+import pytest
+
+from gsrecon.cli.main import run as command
+from gsrecon.scene.edits import Drive, Move, Recolour, read_edits
+from tests.labels.street import street_run
+
+
+@pytest.fixture(name="street", scope="module")
+def _street(tmp_path_factory) -> Path:
+    return street_run(tmp_path_factory.mktemp("street"))
+
+
+def edit(street: Path, list_: Path, *words: str) -> int:
+    return command(["edit", str(street), f"--list={list_}", *words])
+
+
+def test_a_list_is_made_shown_undone_redone_and_checked(street, tmp_path, capsys):
+    edits = tmp_path / "edits.toml"
+    assert edit(street, edits, "show") == 0
+    assert "nothing is edited" in capsys.readouterr().out
+    assert edit(street, edits, "add", "move", "near", "--by", "1", "0", "0", "--turn-deg", "5") == 0
+    assert edit(street, edits, "add", "recolour", "far", "1", "0.2", "0.2") == 0
+    way = ("--waypoints", "20", "-1", "30", "-1", "--speeds-mps", "8")
+    assert edit(street, edits, "add", "drive", "hidden", *way) == 0
+    assert read_edits(edits) == (
+        Move("near", (1.0, 0.0, 0.0), 5.0),
+        Recolour("far", (1.0, 0.2, 0.2)),
+        Drive("hidden", waypoints=((20.0, -1.0), (30.0, -1.0)), speeds_mps=(8.0,)),
+    )
+    assert edit(street, edits, "undo") == 0
+    assert edit(street, edits, "show") == 0
+    told = capsys.readouterr().out
+    assert "1. move near by [1.0, 0.0, 0.0] turn_deg 5.0\n2. recolour far" in told
+    assert told.rstrip().splitlines()[-1].startswith("undone: drive hidden")
+    assert edit(street, edits, "redo") == 0
+    capsys.readouterr()
+    assert edit(street, edits, "check") == 0
+    assert capsys.readouterr().out.count(": fine\n") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("add", "remove", "tank"), "the scene has no object 'tank'; it has near, far, hidden, walker"),
+        (("add", "move", "far", "--by", "-9", "-1.6", "0"), "far is in near at 0.0 s; choose another place"),
+        (
+            ("add", "drive", "near", "--waypoints", "10", "0", "20", "-20", "--speeds-mps", "5"),
+            "its way leaves the road at",
+        ),
+        (
+            ("add", "insert", "x", "--asset", "nowhere", "--at", "10", "-4"),
+            "nowhere: there is no such folder",
+        ),
+        (("undo",), "there is nothing to undo"),
+        (("redo",), "nothing was undone"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_not_added(street, tmp_path, capsys, words, told):
+    assert edit(street, tmp_path / "edits.toml", *words) == 1
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "edits.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("add", "retime", "near", "--rate", "0"), "rate: expected 0.01 to 100"),
+        (("add", "drive", "near"), "waypoints: expected at least two places"),
+        (("add", "hide", "near", "--from-s", "2", "--to-s", "1"), "from_s and to_s"),
+    ],
+)
+def test_a_value_out_of_range_is_wrong_usage(street, tmp_path, capsys, words, told):
+    try:
+        code = edit(street, tmp_path / "edits.toml", *words)
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    captured = capsys.readouterr()
+    assert told in captured.err + captured.out
+
+
+def test_check_tells_of_every_entry_and_fails_where_the_list_cannot_be_applied(street, tmp_path, capsys):
+    edits = tmp_path / "edits.toml"
+    edits.write_text(
+        '[[edit]]\ndo = "move"\nobject = "far"\nby = [-9.0, -1.6, 0.0]\n\n'
+        '[[edit]]\ndo = "remove"\nobject = "tank"\n\n[[edit]]\ndo = "exposure"\ngain = 1.2\n'
+    )
+    assert edit(street, edits, "check") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("beware: edit 1 (move far): far is in near")
+    assert lines[1].startswith("refused: edit 2 (remove tank): the scene has no object")
+    assert lines[2] == "3. exposure gain 1.2: fine"
