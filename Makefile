@@ -62,8 +62,8 @@ format: $(EXTENSION) ## rewrite Python and C++ sources in the house format
 FIXED_LAYOUT := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 
 .PHONY: sanitize
-sanitize: $(EXTENSION) ## the CUDA kernels on the processor under ThreadSanitizer and AddressSanitizer (minutes)
-	@for kind in thread address; do \
+sanitize: $(EXTENSION) ## the CUDA kernels on the processor under thread, address and undefined sanitizers (minutes)
+	@for kind in thread address,undefined; do \
 	  PATH="$(abspath $(BIN)):$$PATH" cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSANITIZE=$$kind \
 	    -S tests/shim -B build/sanitize-$$kind >/dev/null && \
 	  PATH="$(abspath $(BIN)):$$PATH" ninja --quiet -C build/sanitize-$$kind && \

@@ -68,7 +68,7 @@ struct CompositeInputs {
 };
 
 // One visible Gaussian, ready to blend: log2(alpha) = log2_opacity + a dx^2 + b dx dy + c dy^2.
-struct Record {
+struct alignas(16) Record {
     float x, y;     // centre [px], pixel centres at integers
     float a, b, c;  // conic times -log2(e) / 2, -log2(e), -log2(e) / 2
     float log2_opacity;
