@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import viser
@@ -71,7 +72,7 @@ class Overlays:
             if id in self._labels:
                 self._labels[id].position = place
             else:
-                text = f"{id} {thing.category}"
+                text = id if thing.category in id else f"{id} {thing.category}"
                 self._labels[id] = self._server.scene.add_label(
                     f"/labels/{len(self._labels)}-{id}", text, position=place
                 )
@@ -139,7 +140,7 @@ class Overlays:
 
     def _lanes(self) -> None:
         lanes = self._shown.log.lanes if self._shown.log is not None and self.layers.lanes else ()
-        lines = [np.stack([lane.points_in_world[:-1], lane.points_in_world[1:]], axis=1) for lane in lanes]
+        lines = [short_pieces(lane.points_in_world) for lane in lanes if len(lane.points_in_world) > 1]
         if not lines:
             self._drop("lanes")
         elif "lanes" not in self._handles:
@@ -170,6 +171,16 @@ def box_lines(thing: ShownObject) -> Float32[np.ndarray, "14 2 3"]:
     )
     pose = thing.world_from_actor
     return (lines @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
+
+
+def short_pieces(points: Float64[np.ndarray, "P 3"], longest_m: float = 2.0) -> Float64[np.ndarray, "S 2 3"]:
+    """A line as pieces: of one whose end is behind the camera, browsers draw little, so pieces are short."""
+    pieces = []
+    for start, end in pairwise(points):
+        count = max(1, int(np.ceil(np.linalg.norm(end - start) / longest_m)))
+        stops = start + np.linspace(0, 1, count + 1)[:, None] * (end - start)
+        pieces.append(np.stack([stops[:-1], stops[1:]], axis=1))
+    return np.concatenate(pieces)
 
 
 def ego_way(shown: Shown) -> Float64[np.ndarray, "T 3"] | None:
