@@ -1,5 +1,6 @@
 """Handles on the chosen object: drag it over the road, turn it about its upright axis."""
 
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,7 @@ class Gizmo:
         self._server, self._shown, self._dragged = server, shown, dragged
         self._handle: viser.TransformControlsHandle | None = None
         self._dragging = False
+        self._one = threading.Lock()
 
     def follow(self, id: str | None) -> None:
         """Puts the handles on an object at the moment that is shown, or takes them away."""
@@ -29,8 +31,9 @@ class Gizmo:
             return
         if self._dragging:
             return
-        if self._handle is None:
-            self._handle = self._made()
+        with self._one:
+            if self._handle is None:
+                self._handle = self._made()
         self._handle.wxyz = wxyz_of(thing.world_from_actor)
         self._handle.position = tuple(thing.world_from_actor[:3, 3].tolist())
         self._handle.visible = True
@@ -42,13 +45,11 @@ class Gizmo:
             depth_test=False,
         )  # fmt: skip
 
-        @handle.on_drag_start
-        def _(_: object) -> None:
-            self._dragging = True
-
-        @handle.on_drag_end
+        @handle.on_update
         def _(event: viser.TransformControlsEvent) -> None:
-            self._dragging = False
+            self._dragging = event.phase != "end"
+            if self._dragging:
+                return
             moved = np.linalg.inv(self._start) @ pose_of(handle.wxyz, handle.position)
             by, turn = moved[:3, 3], float(np.degrees(np.arctan2(moved[1, 0], moved[0, 0])))
             if event.client is not None and (np.linalg.norm(by) > _LEAST_M or abs(turn) > _LEAST_DEG):
