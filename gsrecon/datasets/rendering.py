@@ -41,7 +41,7 @@ from gsrecon.labels.views import SKY, LabeledView, Labeler
 from gsrecon.ops.device import pick_device
 from gsrecon.ops.rasterize import Backend
 from gsrecon.scene.edited import edited_scene
-from gsrecon.scene.edits import Edit
+from gsrecon.scene.edits import Edit, sources_checksum
 from gsrecon.scene.groups_scene import for_pose
 
 _SHARDS_EACH, _SMALLEST_SHARD, _LARGEST_SHARD = 8, 4, 32
@@ -95,6 +95,7 @@ class RenderJob:
             digest.update(repr((lane.id, lane.kind)).encode() + lane.points_in_world.tobytes())
         settings = (self.lidar, self.id_pictures, self.edits, self.backend, gsrecon.__version__)
         digest.update(repr((settings, type(self.adaptor).__name__)).encode())
+        digest.update(sources_checksum(self.edits).encode())
         digest.update(self.adaptor.fingerprint())
         digest.update(scene_checksum(self.scene).encode())
         return digest.hexdigest()

@@ -120,6 +120,12 @@ class Way:
             shown = replace(self, hidden_s=self.hidden_s[:0])
             return joined([shown]).at(times_s)[:, 0]
 
+    def shown_at(self, times_s: Float64[Tensor, " T"]) -> tuple[Float64[Tensor, "T 4 4"], Bool[Tensor, " T"]]:
+        """Poses at times, and whether the object is there and not hidden."""
+        alone = joined([self])
+        with torch.no_grad():
+            return alone.at(times_s)[:, 0], alone.present(times_s)[:, 0]
+
     def moved(self, actor_from_moved_actor: Float64[Tensor, "4 4"]) -> "Way":
         """Moved all along in its own axes; its corrections stay in them."""
         return replace(self, key_poses=self.key_poses @ actor_from_moved_actor.to(self.key_poses))

@@ -1,5 +1,6 @@
 """Where the look of an object can come from: an asset's folder, or an object of another stored scene."""
 
+import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.assets import ASSET, Asset, read_asset
 from gsrecon.scene.bundle import find_scene, load_scene
 from gsrecon.scene.edit_cast import INSERTED, Figure, Shape, figures
+from gsrecon.scene.sealed import MANIFEST
 
 _KEPT = 32
 
@@ -68,6 +70,19 @@ def _from_elsewhere(figure: Figure) -> Figure:
     shape = figure.shape
     deforming = shape.deforming if shape.deforming is not None and shape.deforming.deforms else None
     return Figure(figure.id, Shape(shape.gaussians, shape.size_lwh, deforming, INSERTED), figure.way)
+
+
+def source_checksum(asset: Path | None, scene: Path | None) -> str:
+    """SHA-256 of what tells an asset or a scene from others: its list of checksums.
+
+    Raises:
+        SpecError: There is no such asset or scene.
+    """
+    try:
+        listed = find_scene(scene) / MANIFEST if scene is not None else Path(asset or "") / ASSET
+        return hashlib.sha256(listed.read_bytes()).hexdigest()
+    except (CheckpointError, OSError) as error:
+        raise SpecError(str(error)) from error
 
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:

@@ -29,7 +29,7 @@ from gsrecon.scene.edit_actions import (
     Swap,
 )
 from gsrecon.scene.edit_cast import Cast
-from gsrecon.scene.edit_checks import collisions
+from gsrecon.scene.edit_checks import collisions, meeting_camera
 from gsrecon.scene.edit_file import (
     ACTIONS,
     EditHistory,
@@ -39,6 +39,7 @@ from gsrecon.scene.edit_file import (
     told_in_one_line,
     write_edits,
 )
+from gsrecon.scene.edit_sources import source_checksum
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.ground import Surroundings
 from gsrecon.scene.objects import ObjectTable
@@ -66,6 +67,7 @@ __all__ = [
     "fresh_copy",
     "needs_lanes",
     "read_edits",
+    "sources_checksum",
     "to_json",
     "told_in_one_line",
     "write_edits",
@@ -111,7 +113,8 @@ def check_edits(
 ) -> list[Checked]:
     """Tries every entry of a list; the scene stays as it is.
 
-    Besides what keeps a list from being applied, collisions of objects that were moved or doubled are told.
+    Besides what keeps a list from being applied, collisions of objects that were moved or doubled are told,
+    and objects through which the recorded camera goes.
     """
     return _applied(Cast(graph), edits, surroundings or Surroundings(graph))
 
@@ -121,6 +124,16 @@ def fresh_copy(graph: SceneGraph) -> SceneGraph:
     copied = SceneGraph(list(graph), ObjectTable(graph.objects.ids), graph.recording, graph.settings)
     copied.frozen = set(graph.frozen)
     return copied
+
+
+def sources_checksum(edits: Sequence[Edit]) -> str:
+    """Of the assets and other scenes that a list takes objects from; empty where there are none.
+
+    Raises:
+        SpecError: One of them is not there.
+    """
+    used = [edit for edit in edits if isinstance(edit, Insert | Swap) and (edit.asset or edit.scene)]
+    return " ".join(source_checksum(edit.asset, edit.scene) for edit in used)
 
 
 def needs_lanes(edits: Sequence[Edit]) -> bool:
@@ -141,9 +154,12 @@ def _applied(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> l
         found.append(Checked(edit))
         if edit.placed is not None:
             last[edit.placed] = number
+    for id, time_s in meeting_camera(cast, set(last) & set(cast.ids)).items():
+        told = f"{_place(last[id], edits[last[id]])}: the recorded camera is in {id} at {time_s:.1f} s"
+        found[last[id]] = Checked(edits[last[id]], told)
     # Who is where is known at the end: an object may be put where one is that is removed later.
     asked = {id for id, number in last.items() if id in cast and not _free(edits[number])}
-    for id, collision in collisions(cast, asked).items():
+    for id, collision in collisions(cast, asked, Cast(cast.graph)).items():
         edit = edits[last[id]]
         told = f"{_place(last[id], edit)}: {collision}; choose another place, or set allow_collisions = true"
         found[last[id]] = Checked(edit, told, not isinstance(edit, Move | Duplicate))

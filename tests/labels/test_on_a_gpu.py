@@ -7,14 +7,28 @@ import pytest
 import torch
 
 from gsrecon.labels.adaptor import RefinedPoses
+from gsrecon.labels.edited_tracks import edited_tracks
 from gsrecon.labels.lidar import LidarSpec, sweep
 from gsrecon.labels.recorded_sides import RecordedSides
 from gsrecon.labels.rig_paths import Rig
 from gsrecon.labels.subjects import pose_at, subjects
 from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import Labeler
+from gsrecon.scene.bundle import save_scene
 from gsrecon.scene.camera_refinement import CameraRefinement
-from gsrecon.scene.edits import Duplicate, Move, Remove, apply_edits
+from gsrecon.scene.edits import (
+    Drive,
+    Duplicate,
+    Exposure,
+    Hide,
+    Insert,
+    Move,
+    Recolour,
+    Remove,
+    Retime,
+    Swap,
+    apply_edits,
+)
 from gsrecon.scene.graph import SceneGraph
 from tests.labels.street import START_US, street_log, street_scene
 from tests.pretend_device import DEVICE, pretend_gpu
@@ -76,19 +90,28 @@ def test_labels_from_a_gpu_are_those_from_the_cpu(modelled):
         require_same(drawn(log, moved), expected)
 
 
-def test_objects_are_edited_on_a_gpu():
+def test_objects_are_edited_on_a_gpu(tmp_path):
+    save_scene(street_scene(street_log()), tmp_path / "run")
     edits = (
         Remove("near"),
         Move("far", (-4.0, 1.0, 0.0), 10.0),
         Duplicate("walker", "other walker", (2.0, -4.5, 0.0)),
+        Insert("guest", scene=tmp_path / "run", object="far", class_name="car", at=(14.0, -3.0)),
+        Swap("hidden", with_object="far", fit=True),
+        Drive("far", waypoints=((18.0, 3.0), (30.0, 2.0)), speeds_mps=(8.0,)),
+        Hide("walker", 0.2),
+        Retime("other walker", 0.1),
+        Recolour("guest", (1.0, 0.5, 0.2)),
+        Exposure(1.2),
     )
     log = street_log()
     on_cpu, source = street_scene(log), street_scene(log)
     apply_edits(on_cpu, edits)
-    log = replace(log, tracks=log.tracks[1:])
+    log = replace(log, tracks=edited_tracks(log.tracks, edits, on_cpu))
     expected = drawn(log, on_cpu)
     with pretend_gpu():
         on_gpu = source.to(DEVICE)
         apply_edits(on_gpu, edits)
+        assert all(tensor.device == on_gpu.device for node in on_gpu for tensor in node.tensors().values())
         require_same(drawn(log, on_gpu), expected)
     assert "other walker" not in source.objects.ids, "the scene that was copied is as it was"

@@ -453,6 +453,14 @@ def test_old_lists_that_put_objects_into_each_other_still_replay_but_are_told():
     assert "edit 1 (move far): far is in near at 0.0 s" in found[0].problem
 
 
+def test_check_tells_where_the_recorded_camera_goes_through_an_object(asset):
+    edits = (Move("walker", (-7.5, -3.0, 0.0)), Insert("y", asset=asset, at=(14.0, -3.0)))
+    first, second = check_edits(street_scene(street_log()), edits)
+    assert first.problem == "edit 1 (move walker): the recorded camera is in walker at 0.2 s"
+    assert not first.stops
+    assert not second.problem
+
+
 def test_lane_lines_make_more_road_and_can_be_followed():
     lines = [np.array([[0.0, y, 0.0], [50.0, y, 0.0]]) for y in (3.5, 7.0, 10.5)]
     graph = street_scene(street_log())
