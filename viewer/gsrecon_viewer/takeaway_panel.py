@@ -7,7 +7,7 @@ from pathlib import Path
 import viser
 from PIL import Image
 
-from gsrecon.evaluation.export import export_ply
+from gsrecon.evaluation.export import export_nodes, export_ply
 from gsrecon.evaluation.path_file import read_path_file
 from gsrecon.files import written_aside
 from gsrecon_viewer.client_view import ClientView
@@ -40,6 +40,7 @@ class TakeawayPanel:
         with gui.add_folder("Take away"):
             gui.add_button("Picture (PNG)", icon=viser.Icon.PHOTO_DOWN).on_click(self._picture)
             gui.add_button("Splats of this moment (PLY)", icon=viser.Icon.FILE_EXPORT).on_click(self._ply)
+            gui.add_button("Splats, a file a part (PLY)", icon=viser.Icon.FILES).on_click(self._nodes)
 
     def _add(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
@@ -112,18 +113,25 @@ class TakeawayPanel:
                 export_ply(self._shown.scene, path, self._shown.time_s)
             say(event.client, "Saved", str(path))
 
+    def _nodes(self, event: viser.GuiEvent) -> None:
+        with telling(event.client):
+            folder = self._free("splats", f"parts-{self._shown.time_s:.2f}s")
+            with self._shown.lock:
+                written = export_nodes(self._shown.scene, folder, times_s=(self._shown.time_s,))
+            say(event.client, "Saved", f"{len(written.files)} files in {folder}")
+
     def _view(self, event: viser.GuiEvent) -> ClientView:
         view = self._view_of(event.client)
         if view is None:
             raise ValueError("this browser is not connected any more")
         return view
 
-    def _file(self, kind: str, name: str, suffix: str) -> Path:
-        """A file of this name below the folder: a name is a name, never a way out."""
+    def _file(self, kind: str, name: str, suffix: str = "") -> Path:
+        """A file, or without a suffix a folder, of this name below the folder: a name is a name, never a way out."""
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or kind
-        return self._folder / kind / f"{plain}.{suffix}"
+        return self._folder / kind / (f"{plain}.{suffix}" if suffix else plain)
 
-    def _free(self, kind: str, name: str, suffix: str) -> Path:
+    def _free(self, kind: str, name: str, suffix: str = "") -> Path:
         path, number = self._file(kind, name, suffix), 2
         while path.exists():
             path = self._file(kind, f"{name}-{number}", suffix)
