@@ -19,6 +19,7 @@ COMMANDS = {
     "view": "show a scene in the browser: fly, ride along, compare, take pictures and films",
     "export-dataset": "render a drive again and write it as a labelled data set for detectors",
     "verify": "read a labelled data set back and check every label",
+    "assets": "cut objects out of a scene to keep them, and list them",
     "export": "write a scene as a PLY that every splat viewer reads",
 }
 """Subcommands in the order in which they are listed; each is a module of this package."""

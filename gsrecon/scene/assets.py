@@ -12,14 +12,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from gsrecon.errors import DatasetError, SpecError
 from gsrecon.files import toml_text
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.ply import ply_bytes, read_ply
-from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.ops.settings import RasterizeMode, RasterizeSettings
 from gsrecon.scene.sealed import write_whole
+from gsrecon.scene.sides import SIDES
 
 FORMAT_VERSION = 1
 ASSET, GAUSSIANS, PREVIEW = "asset.toml", "gaussians.ply", "preview.png"
@@ -58,7 +59,7 @@ class Quality:
     judged_on: str = ""
     """One line: what `psnr_db` was measured on, or why there is none."""
     solid_share: float = 0.0
-    """Share of the Gaussians that are more than a tenth opaque."""
+    """Share of the Gaussians in the box that are more than 15 % opaque."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,10 @@ def _from_table(table: Mapping[str, Any], gaussians: Gaussians, folder: Path) ->
     length, width, height = (float(value) for value in table["size_lwh"])
     if not min(length, width, height) > 0:
         raise ValueError(f"size_lwh: expected lengths above 0 [m], got {table['size_lwh']}")
+    if drawn["mode"] not in get_args(RasterizeMode):
+        raise ValueError(f"mode: expected one of {get_args(RasterizeMode)}, got {drawn['mode']!r}")
+    if not set(seen["sides"]) <= set(SIDES):
+        raise ValueError(f"sides: expected some of {SIDES}, got {seen['sides']}")
     psnr_db = quality.get("psnr_db")
     return Asset(
         name=str(table["name"]),
