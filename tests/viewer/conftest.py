@@ -7,14 +7,15 @@ import pytest
 
 from gsrecon_viewer.app import Viewer
 from gsrecon_viewer.shown import Shown
-from tests.labels.street import street_log, street_scene
+from tests.labels.street import street_log
+from tests.viewer.painted_street import painted_street
 
 
 @pytest.fixture(scope="module")
 def street_shown() -> Shown:
     """The street without a server; shared, so put back what you change."""
     log = street_log()
-    return Shown(street_scene(log), log)
+    return Shown(painted_street(log), log)
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def viewers(tmp_path: Path) -> Iterator[Callable[..., Viewer]]:
         log = street_log()
         options = {"log": log, "port": 0, **options}
         viewer = Viewer(
-            options.pop("scene", None) or street_scene(log), tmp_path / "run" / "viewer", **options
+            options.pop("scene", None) or painted_street(log), tmp_path / "run" / "viewer", **options
         )
         started.append(viewer)
         return viewer

@@ -28,6 +28,11 @@ def far_apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(regions(one) - regions(other)).max())
 
 
+def agreeing(one: np.ndarray, other: np.ndarray, within: float) -> float:
+    """The share of the regions whose means are as near as that; labels and lines spoil a few."""
+    return float((np.abs(regions(one) - regions(other)).max(axis=2) < within).mean())
+
+
 def street_eye(shown: Shown, camera: str = "front", size: tuple[int, int] = (160, 90), **ride: float) -> Eye:
     """Where a camera of the rig is."""
     pose = ridden_pose(shown, Ride(camera, **ride))

@@ -1,0 +1,261 @@
+"""The real app in a real browser without a screen; what it shows is judged by the colours of regions.
+
+Screenshots are kept in the folder that GSRECON_TEST_ARTIFACTS names, else beside the test's other files.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gsrecon_viewer.app import Viewer
+from gsrecon_viewer.client_view import ClientView
+from gsrecon_viewer.painter import Kind, paint
+from tests.viewer.looking import agreeing, far_apart, regions
+from tests.viewer.painted_street import COLOURS, GROUND, LEFT_WALL, RIGHT_WALL, SKY
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+
+FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+SIZE = {"width": 960, "height": 480}
+CLOSE, MOST = 15.0, 0.8
+"""A region is as near as this to the picture's: JPEG and scaling. So many are: labels are over some."""
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    """One browser for all tests."""
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Tab:
+    """A page with the app in it."""
+
+    def __init__(self, page, viewer: Viewer, artifacts: Path) -> None:
+        self.page, self.viewer, self._artifacts = page, viewer, artifacts
+        known = {view.client.client_id for view in viewer.loop.views()}
+        page.goto(viewer.address)
+        page.get_by_role("button", name="Play", exact=True).wait_for()
+        self.until(lambda: {v.client.client_id for v in viewer.loop.views()} - known, "the browser's coming")
+        (self._id,) = {view.client.client_id for view in viewer.loop.views()} - known
+        # Chromium without a GPU is told so, above the picture.
+        warning = page.locator(".mantine-Notification-root button")
+        warning.first.click()
+        warning.first.wait_for(state="detached")
+
+    @property
+    def view(self) -> ClientView:
+        """What the server knows of this tab."""
+        return next(view for view in self.viewer.loop.views() if view.client.client_id == self._id)
+
+    def wanted(self, kind: Kind = "colours") -> np.ndarray:
+        """What the server would show of the scene from this tab's place."""
+        eye = self.view.eye()
+        assert eye is not None
+        return paint(self.viewer.shown, eye, kind)
+
+    def seen(self, name: str) -> np.ndarray:
+        """A screenshot, kept under a name; without the panel."""
+        path = self._artifacts / f"{name}.png"
+        self.page.screenshot(path=path)
+        return np.asarray(Image.open(path).convert("RGB"))[:, : self.view.client.camera.image_width]
+
+    def seen_where(self, condition: Callable[[np.ndarray], bool], name: str) -> np.ndarray:
+        """The first screenshot that fulfils a condition."""
+        last: list[np.ndarray] = []
+
+        def holds() -> bool:
+            last[:] = [self.seen(name)]
+            return condition(last[0])
+
+        self.until(holds, name)
+        return last[0]
+
+    def shows(self, name: str, kind: Kind = "colours") -> np.ndarray:
+        """A screenshot that is like what the server would show now."""
+        return self.seen_where(lambda picture: agreeing(picture, self.wanted(kind), CLOSE) >= MOST, name)
+
+    def choose(self, label: str, option: str) -> None:
+        """Takes an option of a drop-down list."""
+        self.page.get_by_label(label, exact=True).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Lets the browser run until something holds."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{what}: not within {PATIENCE_S:g} s; see {self._artifacts}")
+            self.page.wait_for_timeout(50)
+
+
+@pytest.fixture
+def tab(chromium, viewer: Viewer, tmp_path: Path, request: pytest.FixtureRequest):
+    """Opens tabs of the app; the first is `tab()`."""
+    named = os.environ.get("GSRECON_TEST_ARTIFACTS")
+    artifacts = tmp_path / "screenshots" if named is None else Path(named) / request.node.name
+    artifacts.mkdir(parents=True, exist_ok=True)
+    contexts = []
+
+    def opened() -> Tab:
+        contexts.append(chromium.new_context(viewport=SIZE))
+        return Tab(contexts[-1].new_page(), viewer, artifacts)
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def colour_count(picture: np.ndarray, colour: tuple[int, int, int], within: int = 40) -> int:
+    """Pixels of about a colour."""
+    return int((np.abs(picture.astype(int) - colour).max(axis=2) < within).sum())
+
+
+def rgb(colour: tuple[float, float, float]) -> np.ndarray:
+    """0 to 255."""
+    return np.array(colour) * 255
+
+
+def count_of(picture: np.ndarray, colour: np.ndarray) -> int:
+    """Pixels of about a colour."""
+    return int((np.abs(picture.astype(float) - colour).max(axis=2) < 40).sum())
+
+
+def centre_of(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Mean place of the pixels of a colour, [x, y]."""
+    rows, columns = np.nonzero(np.abs(picture.astype(float) - colour).max(axis=2) < 40)
+    return np.array([columns.mean(), rows.mean()])
+
+
+def test_the_app_loads_and_shows_the_scene_from_where_the_drive_begins(tab):
+    first = tab()
+    told = regions(first.shows("loaded"))
+    np.testing.assert_allclose(told[0, 3], rgb(SKY), atol=CLOSE)
+    np.testing.assert_allclose(told[2, 0], rgb(LEFT_WALL), atol=CLOSE)
+    np.testing.assert_allclose(told[2, 7], rgb(RIGHT_WALL), atol=CLOSE)
+    np.testing.assert_allclose(told[5], np.tile(rgb(GROUND), (8, 1)), atol=CLOSE)
+    start = first.viewer.shown.nearest_frame("front").world_from_cam[:3, 3]
+    np.testing.assert_allclose(first.view.client.camera.position, start, atol=1e-3)
+
+
+def test_the_app_plays_and_pauses(tab):
+    first = tab()
+    before = first.shows("before")
+    first.page.get_by_label("Again from the start", exact=True).uncheck()
+    first.page.get_by_role("button", name="Play", exact=True).click()
+    first.until(lambda: first.viewer.shown.time_s > 0.1, "time that runs")
+    first.seen("playing")
+    first.page.get_by_role("button", name="Play", exact=True).wait_for()
+    paused = first.shows("paused")
+    walked = centre_of(paused, rgb(COLOURS["walker"])) - centre_of(before, rgb(COLOURS["walker"]))
+    assert walked[0] > 3, "the walker is on the left and goes away from here, towards the middle"
+
+
+def test_layers_are_switched_on_and_off(tab):
+    first = tab()
+    with_boxes = first.shows("boxes")
+    first.page.get_by_label("Boxes", exact=True).uncheck()
+    wanted = first.wanted()
+    bare = first.seen_where(lambda p: far_apart(p, wanted) < CLOSE, "no boxes")
+    assert far_apart(with_boxes, wanted) > 2 * CLOSE, "labels are white"
+    first.page.get_by_label("Lanes", exact=True).check()
+    white = rgb((1, 1, 1))
+    lanes = first.seen_where(lambda p: count_of(p, white) > count_of(bare, white) + 150, "lanes")
+    changed = np.abs(lanes.astype(int) - bare).max(axis=2) > 40
+    assert not changed[: lanes.shape[0] // 3].any(), "lanes lie on the road"
+    assert changed[:, : lanes.shape[1] // 2].sum() > 10 * changed[:, lanes.shape[1] // 2 :].sum(), (
+        "on the left"
+    )
+
+
+def test_depth_is_shown_in_colours(tab):
+    first = tab()
+    first.shows("colours")
+    first.choose("Show", "depth")
+    told = regions(first.shows("depth", "depth"))
+    assert told[5, 3, 0] > told[1, 3, 0] + 100, "near is warm, far is cool"
+    assert told[0, 3].max() < CLOSE, "the sky has no depth"
+
+
+def test_the_browser_draws_the_splats_itself(tab):
+    first = tab()
+    first.page.get_by_label("Boxes", exact=True).uncheck()
+    by_server = first.shows("server")
+    first.choose("Drawn by", "browser")
+
+    def drawn(picture: np.ndarray) -> bool:
+        """The road is where it was; the sky is no splat."""
+        told = regions(picture)
+        sky, road = np.abs(told[0, 3] - rgb(SKY)).max(), np.abs(told[5] - rgb(GROUND)).max()
+        return bool(sky > CLOSE and road < 2 * CLOSE)
+
+    picture = first.seen_where(drawn, "splats")
+    for id in ("near", "walker"):
+        apart = centre_of(picture, rgb(COLOURS[id])) - centre_of(by_server, rgb(COLOURS[id]))
+        assert np.abs(apart).max() < 5, f"{id} is where the server draws it"
+    first.choose("Drawn by", "server")
+    first.shows("server again")
+
+
+def test_a_picture_is_saved_as_it_is_seen(tab, tmp_path: Path):
+    first = tab()
+    first.shows("before")
+    first.page.get_by_role("tab", name="Take away").click()
+    first.page.get_by_role("button", name="Picture (PNG)").click()
+    first.page.get_by_text("Saved", exact=True).wait_for()
+    first.seen("saved")
+    (saved,) = (tmp_path / "run" / "viewer" / "pictures").iterdir()
+    np.testing.assert_array_equal(np.asarray(Image.open(saved)), first.wanted())
+
+
+def test_two_browsers_have_their_own_cameras_and_one_scene(tab):
+    one, other = tab(), tab()
+    other.choose("Camera", "front_left")
+    assert far_apart(one.shows("ahead"), other.shows("aside")) > 2 * CLOSE
+    one.page.get_by_text("Parts of the scene").click()
+    one.page.get_by_label("sky", exact=True).uncheck()
+    one.until(lambda: one.viewer.shown.hidden_nodes == {"sky"}, "a scene without sky")
+    for tab_, name in ((one, "ahead without sky"), (other, "aside without sky")):
+        assert regions(tab_.shows(name))[0, 3].max() < CLOSE
+    other.page.get_by_text("Parts of the scene").click()
+    assert not other.page.get_by_label("sky", exact=True).is_checked()
+
+
+def test_an_actor_is_picked_and_moved_and_its_box_follows(tab):
+    first = tab()
+    red = rgb(COLOURS["near"])
+    before = first.shows("before")
+    x, y = centre_of(before, red)
+    first.page.get_by_role("tab", name="Objects").click()
+    first.page.mouse.click(x, y + 10)
+    chosen = first.page.get_by_label("Object", exact=True)
+    first.until(lambda: chosen.input_value() == "near", "the actor that was clicked")
+    handles = first.seen_where(lambda p: np.abs(p.astype(int) - before).max(axis=2).max() > 100, "picked")
+    assert (
+        np.abs(handles.astype(int) - before)[int(y) - 60 : int(y) + 60, int(x) - 60 : int(x) + 60].max() > 100
+    )
+    aside = first.page.get_by_label("Forward, left, up [m]", exact=True).locator(
+        "xpath=ancestor::*[contains(@class, 'Flex-root')][1]//input"
+    )
+    aside.nth(1).fill("-2")
+    aside.nth(1).press("Enter")
+    first.page.get_by_role("button", name="Move", exact=True).click()
+    first.until(lambda: first.viewer.shown.object("near").world_from_actor[1, 3] < -1.9, "the move")
+    first.seen_where(lambda p: centre_of(p, red)[0] > x + 40, "moved")  # two metres to the right
+    first.shows("moved")
+    lines = first.viewer.overlays._handles["boxes"].points
+    assert np.any(np.abs(lines[..., 1] + 2.9) < 0.05), "the box's right side is where the car's is"
+    first.page.get_by_role("button", name="Undo").click()
+    first.until(lambda: first.viewer.shown.object("near").world_from_actor[1, 3] > -0.1, "the way back")
+    first.seen_where(lambda p: np.abs(centre_of(p, red) - [x, y]).max() < 4, "undone")
