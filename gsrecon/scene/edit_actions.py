@@ -30,6 +30,8 @@ from gsrecon.scene.ground import Ground, Surroundings
 from gsrecon.scene.sky import Sky
 
 _LARGEST_GAIN = 20.0
+_FARTHEST_ABOVE_M = 0.5
+"""Boxes that are farther from the ground than this were not standing on it."""
 
 
 @dataclass(frozen=True)
@@ -237,8 +239,8 @@ class Course:
             return at_times(curve, self.times_s)
         return at_speeds(curve, self.speeds_mps, self.start_s)
 
-    def way(self, stage: Stage, size_lwh: Tensor, clock: tuple[float, float]) -> Way:
-        """The way of a box of a size [m].
+    def way(self, stage: Stage, size_lwh: Tensor, clock: tuple[float, float], above_m: float = 0.0) -> Way:
+        """The way of a box of a size, whose bottom is so far above the ground [m].
 
         Raises:
             SpecError: It leaves the road, or there is no lane to follow.
@@ -255,7 +257,7 @@ class Course:
         size = size_lwh.tolist()
         if not self.off_road:
             _require_road(stage, timed, size)
-        poses = on_ground(timed.places, timed.tangents, size, stage.ground)
+        poses = on_ground(timed.places, timed.tangents, size, stage.ground, above_m)
         span = (-math.inf, math.inf) if self.stays else (float(timed.times_s[0]), float(timed.times_s[-1]))
         times = torch.from_numpy(timed.times_s)
         return Way.along(times, torch.from_numpy(poses), span, stage.device, clock)
@@ -282,7 +284,8 @@ class Drive(Course):
     def apply(self, stage: Stage) -> None:
         """Puts it on the way."""
         figure = stage.cast[self.object]
-        way = self.way(stage, figure.shape.size_lwh, figure.way.clock)
+        above = _above_ground(figure, stage.ground)
+        way = self.way(stage, figure.shape.size_lwh, figure.way.clock, above)
         stage.cast.change(replace(figure, way=way))
 
     def classes(self, classes: dict[str, str]) -> None:
@@ -476,6 +479,16 @@ class Exposure:
 
 Edit = Remove | Hide | Move | Retime | Duplicate | Insert | Swap | Recolour | Exposure | Drive
 """One entry of an edit list."""
+
+
+def _above_ground(figure: Figure, ground: Ground) -> float:
+    """How far the bottom of a box was above the ground so far: annotated ones float or sink [m]."""
+    poses = figure.way.key_poses.cpu().numpy()
+    bottom = poses[:, :3, 3] - 0.5 * float(figure.shape.size_lwh[2]) * poses[:, :3, 2]
+    above = bottom[:, 2] - ground.height(bottom[:, :2])
+    above = above[np.isfinite(above)]
+    median = float(np.median(above)) if len(above) else 0.0
+    return median if abs(median) < _FARTHEST_ABOVE_M else 0.0
 
 
 def _motion(by: tuple[float, float, float], turn_deg: float) -> Float64[Tensor, "4 4"]:

@@ -169,8 +169,9 @@ def on_ground(
     tangents: Float64[np.ndarray, "T 2"],
     size_lwh: Sequence[float],
     ground: Ground,
+    above_m: float = 0.0,
 ) -> Float64[np.ndarray, "T 4 4"]:
-    """`world_from_actor` of a box that stands on the ground, pitched and rolled as its wheels lie."""
+    """`world_from_actor` of a box that stands on the ground, or so far above it, as its wheels lie."""
     stands = wheels(places, tangents, size_lwh)
     z = ground.nearest(stands.reshape(-1, 2)).reshape(-1, 4)
     rise = (z[:, 0] + z[:, 1] - z[:, 2] - z[:, 3]) / 2 / (_WHEELBASE * size_lwh[0])
@@ -183,7 +184,8 @@ def on_ground(
     poses = np.tile(np.eye(4), (len(places), 1, 1))
     up = np.cross(x, y)
     poses[:, :3, :3] = np.stack([x, y, up], axis=2)
-    poses[:, :3, 3] = np.concatenate([places, z.mean(axis=1, keepdims=True)], axis=1) + 0.5 * size_lwh[2] * up
+    contacts = np.concatenate([places, z.mean(axis=1, keepdims=True)], axis=1)
+    poses[:, :3, 3] = contacts + (0.5 * size_lwh[2] + above_m) * up
     return poses
 
 

@@ -473,6 +473,12 @@ def test_lane_lines_make_more_road_and_can_be_followed():
         assert pose_of(graph, "near", time)[1, 3] == pytest.approx(8.75, abs=0.02)
 
 
+def test_a_box_that_was_annotated_above_the_ground_stays_so_on_its_new_way():
+    lifted = Move("near", (0.0, 0.0, 0.2))
+    graph = edited((lifted, Drive("near", waypoints=((8.0, -3.0), (18.0, -3.0)), speeds_mps=(20.0,))))
+    assert pose_of(graph, "near", 0.3)[2, 3] == pytest.approx(0.95, abs=0.01)
+
+
 def test_two_annotated_objects_with_one_id_are_refused():
     track, graph = street_log().tracks[0], street_scene(street_log())
     with pytest.raises(SpecError, match="two annotated objects have the id 'near'"):
