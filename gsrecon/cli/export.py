@@ -62,6 +62,11 @@ class Export:
             raise UsageError("--times and --fps: both say which times; give one of them")
         if self.what == "merged" and (self.times is not None or self.fps is not None):
             raise UsageError("--times and --fps are for --what sequence and nodes; one file has --at")
+        suffix = ".spz" if self.format == "spz" else ".ply"
+        if self.what == "merged" and self.out is not None and self.out.suffix.lower() != suffix:
+            raise UsageError(
+                f"--out: a file of the format {self.format} ends with {suffix}, got {self.out.name}"
+            )
         is_run = (self.run_folder / "scene.toml").is_file()
         scene = open_scene(self.run_folder)
         inside = self.run_folder if is_run else Path()

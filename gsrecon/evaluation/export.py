@@ -99,6 +99,7 @@ def export_nodes(
     files: list[Path] = []
     entries: list[dict[str, Any]] = []
     count, taken = 0, {""}
+    (folder / "nodes.json").unlink(missing_ok=True)  # a list is there only where all files are
     for number, part in enumerate(parts(scene)):
         for node in part.gaussian_nodes:
             for piece in _pieces(node, times_s):
@@ -139,6 +140,7 @@ def export_sequence(
         BackendUnavailableError: The format needs an extra that is not installed.
     """
     files, count = [], 0
+    (folder / "sequence.json").unlink(missing_ok=True)  # a list is there only where all files are
     for number, time_s in enumerate(times_s):
         path = folder / f"frame-{number:05d}{SUFFIXES[format]}"
         count += export_merged(scene, path, format, time_s).gaussians

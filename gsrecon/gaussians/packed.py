@@ -79,7 +79,7 @@ def fractional_bits(means: Float[Tensor, "N 3"]) -> int:
 
 
 def read_packed(path: Path | str) -> Gaussians:
-    """Reads a compressed PLY or an SPZ (versions 1 to 4), by the file's suffix.
+    """Reads a compressed PLY or an SPZ (versions 2 to 4), by the file's suffix.
 
     Raises:
         BackendUnavailableError: The extra is not installed.

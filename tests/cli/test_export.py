@@ -43,6 +43,8 @@ def test_small_formats_are_named_by_what_they_are(run: Path, format: str, name: 
     [
         (["--times", "0", "1", "0.1"], "one file has --at"),
         (["--what", "sequence", "--times", "0", "1", "0.1", "--fps", "3"], "give one of them"),
+        (["--format", "spz", "--out", "street.ply"], "format spz ends with .spz, got street.ply"),
+        (["--out", "street.spz"], "format ply ends with .ply, got street.spz"),
         (["--what", "sequence", "--times", "1", "0", "0.1"], "expected START <= STOP"),
         (["--what", "sequence", "--times", "0", "1", "0"], "STEP above 0"),
         (["--what", "sequence", "--times", "0", "1", "1e-9"], "widen the step"),

@@ -117,6 +117,19 @@ def test_a_sequence_is_the_merged_scene_at_each_time(tmp_path: Path, generator: 
         assert (tmp_path / "all" / frame["file"]).read_bytes() == (tmp_path / "one.ply").read_bytes()
 
 
+def test_a_sequence_that_was_broken_off_has_no_list(tmp_path: Path, generator: torch.Generator) -> None:
+    scene = street(generator)
+    export_sequence(scene, tmp_path / "all", [0.0, 1.0])
+
+    def stop(path: Path) -> None:
+        if path.name == "frame-00001.ply":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_sequence(scene, tmp_path / "all", [0.0, 0.5, 1.0], done=stop)
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {"frame-00000.ply", "frame-00001.ply"}
+
+
 @pytest.mark.parametrize("format", ["compressed-ply", "spz"])
 def test_small_formats_hold_the_same_scene(tmp_path: Path, generator: torch.Generator, format) -> None:
     pytest.importorskip("gsply", exc_type=ImportError)

@@ -134,6 +134,16 @@ def test_what_lies_kilometres_away_gets_fewer_bits_but_is_not_cut_off(tmp_path: 
     assert float(read_packed(tmp_path / "a.spz").means.max()) == 9000.0
 
 
+def test_an_spz_of_the_newer_container_reads_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("zstandard")
+    write_spz(tmp_path / "a.spz", some_gaussians(300, 2))
+    gsply.write_spz(tmp_path / "b.spz", gsply.read_spz(tmp_path / "a.spz"), version=4)
+    ours, theirs = read_packed(tmp_path / "a.spz"), read_packed(tmp_path / "b.spz")
+    assert torch.equal(ours.means, theirs.means)
+    assert torch.equal(ours.sh_rest, theirs.sh_rest)
+    assert turned_apart(ours.quats, theirs.quats) < 0.3
+
+
 def test_nothing_at_all_is_an_spz_and_refused_as_compressed_ply(tmp_path: Path) -> None:
     write_spz(tmp_path / "a.spz", some_gaussians(0, 1))
     assert len(read_packed(tmp_path / "a.spz")) == 0
