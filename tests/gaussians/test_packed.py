@@ -140,7 +140,7 @@ def test_an_spz_of_the_newer_container_reads_the_same(tmp_path: Path) -> None:
     gsply.write_spz(tmp_path / "b.spz", gsply.read_spz(tmp_path / "a.spz"), version=4)
     ours, theirs = read_packed(tmp_path / "a.spz"), read_packed(tmp_path / "b.spz")
     assert torch.equal(ours.means, theirs.means)
-    assert torch.equal(ours.sh_rest, theirs.sh_rest)
+    assert largest(ours.sh_rest, theirs.sh_rest) < 1e-6
     assert turned_apart(ours.quats, theirs.quats) < 0.3
 
 
