@@ -127,7 +127,7 @@ class TakeawayPanel:
         return view
 
     def _file(self, kind: str, name: str, suffix: str = "") -> Path:
-        """A file, or without a suffix a folder, of this name below the folder: a name is a name, never a way out."""
+        """A file, or without a suffix a folder, below the folder: a name is a name, never a way out."""
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or kind
         return self._folder / kind / (f"{plain}.{suffix}" if suffix else plain)
 
