@@ -13,6 +13,7 @@ Examples:
   gsrecon export runs/demo --format spz
   gsrecon export runs/demo --what nodes
   gsrecon export runs/demo --what sequence --times 0 2 0.1
+  gsrecon export runs/toy --edits runs/toy/edits.toml
 """
 
 import math
@@ -47,6 +48,8 @@ class Export:
     """File or, for nodes and sequence, folder to write; inside the run's folder when left out."""
     at: float = 0.0
     """Moment of the drive, for objects that move [s]."""
+    edits: OptionalPath = None
+    """Edit list (TOML) that is applied first."""
     times: Times = None
     """For sequence, and for the poses of nodes: from when to when, both included, and how far apart [s]."""
     fps: Rate = None
@@ -55,8 +58,10 @@ class Export:
     def run(self) -> int:
         """Exports and tells where the files are."""
         from gsrecon.cli.console import console, counting
+        from gsrecon.cli.edit_lanes import lanes_for
         from gsrecon.evaluation.export import SUFFIXES, export_merged, export_nodes, export_sequence
-        from gsrecon.scene.groups_scene import open_scene
+        from gsrecon.scene.edited import edited_scene
+        from gsrecon.scene.edits import read_edits
 
         if self.times is not None and self.fps is not None:
             raise UsageError("--times and --fps: both say which times; give one of them")
@@ -68,7 +73,8 @@ class Export:
                 f"--out: a file of the format {self.format} ends with {suffix}, got {self.out.name}"
             )
         is_run = (self.run_folder / "scene.toml").is_file()
-        scene = open_scene(self.run_folder)
+        edits = () if self.edits is None else read_edits(self.edits)
+        scene = edited_scene(self.run_folder, edits, lanes=lanes_for(self.run_folder, edits))
         inside = self.run_folder if is_run else Path()
         if self.what == "merged":
             out = self.out or inside / f"scene{SUFFIXES[self.format]}"

@@ -18,6 +18,7 @@ from gsrecon.scene.groups_scene import Scene, for_frame
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import frame_cameras, render_frame
 from gsrecon.scene.sides import SIDES, mean_azimuth, side_of
+from gsrecon.scene.sight import may_be_seen
 
 _HIGHEST_PSNR = 100.0
 
@@ -156,14 +157,17 @@ def _in_picture(
 def _directions(
     graph: SceneGraph, recording: Recording, recorded: RecordedFrame, time_s: float
 ) -> dict[str, np.ndarray]:
-    """Where the camera is in the frame of each object that is there at the time."""
+    """Where the camera is in the frame of each object that is there at the time and may be in its picture."""
     found = {}
     with torch.no_grad():
-        viewmat = frame_cameras(graph, recording, recorded).viewmats[0].double()
+        cameras = frame_cameras(graph, recording, recorded)
+        viewmat = cameras.viewmats[0].double()
         centre: Float[Tensor, " 3"] = -viewmat[:3, :3].T @ viewmat[:3, 3]
         times = torch.tensor([time_s], dtype=torch.float64)
         for node in actors_of(graph):
             poses, there = node.trajectories.at(times)[0], node.trajectories.present(times)[0]
+            # An object may deform out of its box, but not farther than the box is large.
+            there = there & may_be_seen(poses[:, :3, 3].float(), 2 * node.sizes_lwh.norm(dim=1), cameras)
             for number, id in enumerate(node.object_ids):
                 if bool(there[number]):
                     offset = poses[number, :3, :3].T @ (centre.to(poses) - poses[number, :3, 3])

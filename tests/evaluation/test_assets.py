@@ -1,5 +1,6 @@
 """Objects cut out of a scene: what is seen well enough, how it is judged, what is kept and how it looks."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from gsrecon.scene.assets import Asset, Quality, Seen, read_asset
 from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.deformation_config import DeformationConfig, Extent
 from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups_scene import GroupedScene
+from gsrecon.scene.recording import RecordedFrame
 from gsrecon.scene.render import render_frame
 from gsrecon.scene.sides import SIDES, azimuth
 from tests.labels.street import ray_cast, street_log, street_scene
@@ -178,6 +181,38 @@ def test_an_asset_is_the_objects_own_gaussians_with_what_is_known_of_it(
         assert torch.equal(near.gaussians.named()[name], tensor[rows[2:]]), name
     walker = read_asset(tmp_path / "street-walker")
     assert walker.class_name == "pedestrian"
+
+
+class InGroups(GroupedScene):
+    """A scene in two groups: each owns one half of the objects and draws all of them."""
+
+    recording = None
+
+    def __init__(self, whole: SceneGraph, halves: list[SceneGraph]) -> None:
+        self.recording, self.settings = whole.recording, whole.settings
+        self.whole, self.halves = whole, halves
+
+    def for_frame(self, frame: RecordedFrame) -> SceneGraph:
+        return self.whole
+
+    def parts(self) -> Iterator[SceneGraph]:
+        return iter(self.halves)
+
+
+def test_of_a_scene_in_groups_every_object_is_extracted_once(
+    scene: SceneGraph, log: DrivingLog, tmp_path: Path
+) -> None:
+    halves = [
+        street_scene(replace(log, tracks=log.tracks[::2])),
+        street_scene(replace(log, tracks=log.tracks[1::2])),
+    ]
+    found = extract_assets(InGroups(scene, halves), tmp_path / "groups", log, rules=ANY)
+    extract_assets(scene, tmp_path / "whole", log, rules=ANY)
+    assert sorted(asset.object_id for asset in found.written) == ["far", "near", "walker"]
+    for name in ("street-far", "street-near", "street-walker"):
+        for file in ("asset.toml", "gaussians.ply", "preview.png"):
+            content = (tmp_path / "groups" / name / file).read_bytes()
+            assert content == (tmp_path / "whole" / name / file).read_bytes(), (name, file)
 
 
 def test_without_the_drive_class_and_quality_are_not_known(scene: SceneGraph, tmp_path: Path) -> None:
