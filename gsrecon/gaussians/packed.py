@@ -67,6 +67,9 @@ def write_spz(path: Path | str, gaussians: Gaussians) -> None:
     bits = fractional_bits(turned.means)
     with written_aside(Path(path)) as aside:
         gsply.write_spz(aside, _data(gsply, turned), version=3, fractional_bits=bits)
+        with open(aside, "r+b") as file:  # gzip's time of writing: the same scene gives the same file
+            file.seek(4)
+            file.write(bytes(4))
 
 
 def fractional_bits(means: Float[Tensor, "N 3"]) -> int:
