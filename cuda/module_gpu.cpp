@@ -135,14 +135,14 @@ void bind_tiling(nb::class_<Place>& c) {
         [](const Place& at, Input3 means2d, Array3<const int32_t> radii, Input2 depths, Input3 conics, Input2 opacities,
            Input3 colors, int width, int height, bool with_depth, Array2<int32_t> record_index, Array2<int32_t> tiles,
            Array1<int64_t> totals, Array2<float> records, Array1<int64_t> camera_records, Array1<int64_t> tile_entries,
-           Array1<int32_t> entries, Array1<int32_t> slots) {
+           Array1<int32_t> entries, Array1<int32_t> slots, bool exact) {
             const CompositeInputs in =
                 Gpu::composite_inputs(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
             expect(records.shape(1) == sizeof(Record) / 4, "records: expected [records, 12]");
             const auto r = (int64_t)records.shape(0), e = (int64_t)entries.shape(0);
             const bool with_slots = slots.shape(0) > 0;
             expect(!with_slots || (int64_t)slots.shape(0) == r + e, "slots: expected none, or [entries + records]");
-            const gpu::TileRoom room = {r, e};
+            const gpu::TileRoom room = {r, e, exact};
             const gpu::FilledTiles out = {reinterpret_cast<Record*>(records.data()),
                                           camera_records.data(),
                                           tile_entries.data(),

@@ -93,7 +93,7 @@ def test_every_package_imported_is_declared():
             for name in names
         }
         | set(sys.stdlib_module_names)
-        | {"gsrecon"}
+        | {"gsrecon", "gsrecon_viewer"}
     )
     undeclared = {
         (path.relative_to(ROOT).as_posix(), name)

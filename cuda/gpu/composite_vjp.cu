@@ -63,7 +63,7 @@ __device__ __forceinline__ bool collect(const Record& r, const TilePixel& at, co
         }
         const float gained = blend.weight * along;
         state.behind -= gained;
-        const float lost = gained - blend.alpha / (1.0f - blend.alpha) * state.behind;
+        const float lost = gained - __fdividef(blend.alpha, 1.0f - blend.alpha) * state.behind;
         const float s = blend.used && blend.raw <= kAlphaCeiling ? lost : 0.0f;
         const float sx = s * blend.dx, sy = s * blend.dy;
         values[kOne] = s, values[kDx] = sx, values[kDy] = sy;

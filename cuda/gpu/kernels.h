@@ -27,6 +27,7 @@ void count_tiles(const CompositeInputs&, const TileCounts&, void* workspace, siz
 // Room for `records` and `entries`. Where they are less than the totals, what does not fit is left out.
 struct TileRoom {
     int64_t records, entries;
+    bool exact;  // it is what the totals say
 };
 // As TileLists, to be written. The last two are for a backward pass whose result does not depend on chance, else null:
 // where each entry's sums go, [E], and how many entries each record has, [records].

@@ -280,7 +280,7 @@ void fill_tiles(const CompositeInputs& in, const TileCounts& counts, const TileR
         launch(name, kernel, blocks_for(work_items, kThreads), kThreads, stream, arguments...);
     };
     start("records", record_kernel, in.c * in.n + 1, in, counts, room, out, lists);
-    start("pad", pad_kernel, most, counts, room, lists);
+    if (!room.exact) start("pad", pad_kernel, most, counts, room, lists);
     const uint32_t* order = lists.order[sort_pairs(lists.depth_keys, lists.order, room.records, 32, lists.scratch,
                                                    lists.scratch_bytes, stream)];
     start("offsets", offset_kernel, room.records, room, order, lists.record_tiles, lists.offsets);

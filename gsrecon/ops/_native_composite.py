@@ -77,7 +77,7 @@ def _composite_vjp(
     v_absolute = pooled_like(means2d if absgrad else None, means2d)
     _native.kernels_for(means2d).composite_vjp(
         *arguments(means2d, radii, depths, conics, opacities, colors), width, height, with_depth,
-        records, camera_records, tile_entries, entries, slots, image, alpha,
+        records, camera_records, tile_entries, entries, slots, *arguments(image, alpha),
         contiguous(v_image), contiguous(v_alpha), v_means2d, v_conics, v_opacities, v_colors,
         v_depths if with_depth else None, v_absolute if absgrad else None,
     )  # fmt: skip

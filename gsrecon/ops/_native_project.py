@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import arguments, pooled_like
+from gsrecon.ops._native import arguments, contiguous, pooled_like
 
 
 class Projection(NamedTuple):
@@ -100,7 +100,7 @@ def _project_vjp(
             means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
         ),
         width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
-        radii, colors if harmonics else None,
+        radii, contiguous(colors) if harmonics else None,
         *arguments(v_means2d, v_depths, v_conics, v_out_opacities, v_colors if harmonics else None),
         v_means, v_quats, v_scales, v_opacities,
         *((v_sh0, v_sh_rest) if harmonics else (None, None)),

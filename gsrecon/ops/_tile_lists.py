@@ -94,6 +94,8 @@ def _on_gpu(module: Any, projected: Sequence[Tensor], request: TileRequest) -> T
     with_slots = request.with_gradients and request.deterministic
     slots = means2d.new_empty(visible + count if with_slots else 0, dtype=torch.int32)
     module.fill_tiles(
-        *projected, *size, index, tiles, totals, records, camera_records, tile_entries, entries, slots
+        *(*projected, *size, index, tiles, totals),
+        *(records, camera_records, tile_entries, entries, slots),
+        request.max_entries == 0,
     )
     return TileLists(records, camera_records, tile_entries, entries, slots, totals)

@@ -56,9 +56,14 @@ def adam_rows(
         value: The parameter, updated in place.
         first_moment: Running mean of the gradient, updated in place.
         second_moment: Running mean of its square, updated in place.
+
+    Raises:
+        ValueError: when one that is updated is not contiguous.
     """
     if value.numel() == 0:
         return
+    if not all(t.is_contiguous() for t in (value, first_moment, second_moment)):
+        raise ValueError("value, first_moment, second_moment: expected contiguous tensors, updated in place")
     rows = len(value) if value.ndim > 0 else 1
     g = gradient.detach().reshape(rows, -1)
     v, first, second = (t.detach().view(rows, -1) for t in (value, first_moment, second_moment))

@@ -22,6 +22,8 @@ def explore(
     dead_opacity: float,
 ) -> None:
     """Adds gated noise [N, 3] along the covariances to faint Gaussians' means, in place (Equation 8)."""
+    if not means.is_contiguous():
+        raise ValueError("means: expected a contiguous tensor, updated in place")
     inputs = arguments(quats, log_scales, logit_opacities, noise)
     _native.kernels_for(means).explore(means.detach(), *inputs, strength, dead_opacity)
 

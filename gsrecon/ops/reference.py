@@ -97,7 +97,10 @@ def compose_poses(
 ) -> Float[Tensor, "C K 4 4"]:
     """`cam_from_object` of every object in every camera, in float64: world coordinates may be kilometres."""
     cam_from_world = cam_from_world.double()[:, None]
-    return cam_from_world if world_from_object is None else cam_from_world @ world_from_object.double()
+    if world_from_object is None:
+        return cam_from_world
+    # Not as a matrix product: a GPU's library for those is not deterministic without a variable of its own.
+    return (cam_from_world[..., :, :, None] * world_from_object.double()[..., None, :, :]).sum(dim=-2)
 
 
 def colors_seen(

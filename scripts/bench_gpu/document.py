@@ -22,7 +22,7 @@ between two CUDA events, from an idle GPU on.
   adds the gradients of all parameters for a fixed upstream gradient.
 - **training step** is a step on colours alone: activations, L1 and SSIM, statistics for densification
   from absolute gradients, the optimiser; the loss is read once. Ours: fused SSIM, the classic strategy's
-  `observe`, Adam over visible rows in one pass. gsplat's, as in its trainer: SSIM by convolutions,
+  `observe`, Adam over visible rows in one pass. gsplat's: SSIM by torch's convolutions,
   `DefaultStrategy` with `absgrad`, `torch.optim.Adam(fused=True)` for each parameter.
 - **memory** is the peak allocated beyond parameters, gradients and moments.
 - **deterministic** is ours under `torch.use_deterministic_algorithms(True)` beside ours without it,

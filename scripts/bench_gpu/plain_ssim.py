@@ -1,4 +1,4 @@
-"""Structural similarity by torch's convolutions, as trainers on gsplat compute it."""
+"""Structural similarity by torch's convolutions, what a trainer has without a kernel for it."""
 
 import torch
 from torch import Tensor

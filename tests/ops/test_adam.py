@@ -12,7 +12,7 @@ def take_step(compiled, gradient, value, moments, step, rate=1e-2):
         here.copy_(moved)
 
 
-@pytest.mark.parametrize("shape", [(1,), (37,), (300, 3), (513, 8, 3), (2000, 4)])
+@pytest.mark.parametrize("shape", [(1,), (37,), (300, 3), (513, 8, 3), (2000, 4), (3, 700)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_where_every_row_has_a_gradient_it_is_torchs_adam(compiled, shape, dtype, generator):
     start = torch.randn(shape, generator=generator, dtype=dtype)
@@ -80,6 +80,13 @@ def test_a_schedule_takes_the_place_of_the_numbers(compiled, dtype, generator):
     values = torch.tensor([step.corrected_rate, step.second_moment_scale], dtype=dtype)
     adam_rows(AdamStep(1, 7.0, schedule=compiled.on_device(values)), *scheduled)
     torch.testing.assert_close(scheduled, plain)
+
+
+def test_a_tensor_that_cannot_be_updated_in_place_is_refused(compiled):
+    strided = compiled.on_device(torch.zeros(4, 8))[:, :3]
+    rows = torch.ones_like(strided)
+    with pytest.raises(ValueError, match="contiguous"):
+        adam_rows(AdamStep(1, 1e-2), rows, strided, rows, rows)
 
 
 def test_no_rows_are_no_work(compiled):

@@ -3,6 +3,7 @@
 `pytest -m gpu` runs these and, on the device, every test of the compiled backends.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -174,11 +175,15 @@ def test_compute_sanitizer_finds_nothing() -> None:
         "(drawn.image.sum() + drawn.alpha.sum() + drawn.features.sum()).backward()\n"
         "torch.cuda.synchronize()\n"
     )
+    # Without torch's own pool every array has its own bounds.
+    environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     for check in ("memcheck", "racecheck"):
+        options = ("--tool", check, "--error-exitcode", "9", "--kernel-name", "kernel_substring=gsrecon")
         done = subprocess.run(
-            (tool, "--tool", check, "--error-exitcode", "9", sys.executable, "-c", program),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{check}:\n{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
+            (tool, *options, sys.executable, "-c", program),
+            capture_output=True, text=True, check=False, timeout=150, env=environment,
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        if "Device not supported" in said:
+            pytest.skip("compute-sanitizer does not support this device or its virtual machine")
+        assert done.returncode == 0, f"{check}:\n{said[-5000:]}"

@@ -95,7 +95,7 @@ void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera
     Work count_work(gpu::count_tiles_workspace(in));
     gpu::count_tiles(in, counts, count_work.data(), count_work.memory.size(), nullptr);
 
-    const gpu::TileRoom space = {totals[0], totals[1]};
+    const gpu::TileRoom space = {totals[0], totals[1], true};
     const int64_t tiles = (kWidth + kTile - 1) / kTile * ((kHeight + kTile - 1) / kTile) * kCameras;
     std::vector<Record> records((size_t)space.records);
     std::vector<int64_t> camera_records(kCameras + 1), tile_entries((size_t)tiles + 1);

@@ -96,6 +96,7 @@ template <class T> T __shfl_up_sync(unsigned mask, T value, int distance) {
 template <class T> T atomicAdd(T* address, T value) { return std::atomic_ref<T>(*address).fetch_add(value); }
 template <class T> T atomicOr(T* address, T value) { return std::atomic_ref<T>(*address).fetch_or(value); }
 
+inline float __fdividef(float a, float b) { return a / b; }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(unsigned bits) { return __builtin_ffs((int)bits); }
 inline unsigned __float_as_uint(float value) {
