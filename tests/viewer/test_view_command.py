@@ -1,0 +1,43 @@
+"""`gsrecon view` from the command line: where it listens, and what it says about that."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gsrecon.cli import console as console_module
+from gsrecon.cli import view as view_module
+from gsrecon.cli.view import View
+from tests.labels.street import street_run
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the command prints; it is ended as by Ctrl-C once it serves."""
+    words = io.StringIO()
+    console = Console(file=words, width=300)
+    monkeypatch.setattr(console_module, "console", lambda: console)
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(view_module.time, "sleep", interrupted)
+    return words
+
+
+def test_a_run_is_served_on_this_machine_alone(tmp_path: Path, said: io.StringIO):
+    run = street_run(tmp_path)
+    assert View(str(run), port=0).run() == 0
+    told = said.getvalue()
+    assert "viewer: http://127.0.0.1:" in told
+    assert "whoever reaches" not in told
+    assert "ended" in told
+
+
+def test_another_host_is_told_what_it_exposes(tmp_path: Path, said: io.StringIO):
+    run = street_run(tmp_path)
+    assert View(str(run), host="0.0.0.0", port=0).run() == 0
+    told = said.getvalue()
+    assert "whoever reaches 0.0.0.0 can look at this scene, edit it" in told
+    assert str(run / "viewer") in told
