@@ -132,9 +132,19 @@ def count_of(picture: np.ndarray, colour: np.ndarray) -> int:
     return int((np.abs(picture.astype(float) - colour).max(axis=2) < 40).sum())
 
 
+def of_colour(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Which pixels have about a colour, [H, W]."""
+    return np.abs(picture.astype(float) - colour).max(axis=2) < 40
+
+
+def has_colour(picture: np.ndarray, colour: np.ndarray) -> bool:
+    """Whether a thing of that colour is there, not a pixel by chance."""
+    return int(of_colour(picture, colour).sum()) > 100
+
+
 def centre_of(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Mean place of the pixels of a colour, [x, y]."""
-    rows, columns = np.nonzero(np.abs(picture.astype(float) - colour).max(axis=2) < 40)
+    rows, columns = np.nonzero(of_colour(picture, colour))
     return np.array([columns.mean(), rows.mean()])
 
 
@@ -195,10 +205,11 @@ def test_the_browser_draws_the_splats_itself(tab):
     first.choose("Drawn by", "browser")
 
     def drawn(picture: np.ndarray) -> bool:
-        """The road is where it was; the sky is no splat."""
+        """The road is where it was, and so are the objects, which come after it; the sky is no splat."""
         told = regions(picture)
         sky, road = np.abs(told[0, 3] - rgb(SKY)).max(), np.abs(told[5] - rgb(GROUND)).max()
-        return bool(sky > CLOSE and road < 2 * CLOSE)
+        there = all(has_colour(picture, rgb(COLOURS[id])) for id in ("near", "walker"))
+        return bool(sky > CLOSE and road < 2 * CLOSE and there)
 
     picture = first.seen_where(drawn, "splats")
     for id in ("near", "walker"):

@@ -66,10 +66,13 @@ class Viewer:
             self.overlays = Overlays(self.server, self.shown)
             add_layers_panel(self.server, self.shown, self.overlays)
         self.objects: ObjectsPanel | None = None
-        if isinstance(scene, SceneGraph) and modelled_objects(scene):
+        # A scene that is being trained is not edited: it changes under the edits.
+        if own_thread and isinstance(scene, SceneGraph) and modelled_objects(scene):
             self.editing = Editing(self.shown, folder / "edits.toml")
             with tabs.add_tab("Objects", icon=viser.Icon.CAR):
-                self.objects = ObjectsPanel(self.server, self.shown, self.editing, self.view_of)
+                self.objects = ObjectsPanel(
+                    self.server, self.shown, self.editing, self.view_of, folder.parent
+                )
         with tabs.add_tab("Take away", icon=viser.Icon.DOWNLOAD):
             self.takeaway = TakeawayPanel(self.server, self.shown, folder, self.view_of)
         self.loop = DrawingLoop(lambda: self.playback.playing)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import viser
 
+from gsrecon.scene.assets import find_assets
 from gsrecon.scene.edits import (
     Drive,
     Duplicate,
@@ -35,11 +36,14 @@ ViewOf = Callable[[viser.ClientHandle | None], ClientView | None]
 class ObjectsPanel:
     """A list of objects, the chosen one, and what can be done with it."""
 
-    def __init__(self, server: viser.ViserServer, shown: Shown, editing: Editing, view_of: ViewOf) -> None:
+    def __init__(
+        self, server: viser.ViserServer, shown: Shown, editing: Editing, view_of: ViewOf, run: Path
+    ) -> None:
+        """Adds the controls; assets are those of the run's folder."""
         self._server, self._shown, self._editing, self._view_of = server, shown, editing, view_of
+        self._run = run
         self._pictures: dict[str, str] = {}
         self._waypoints: list[tuple[float, float]] = []
-        self._picks_places = False
         gui = server.gui
         self._object = gui.add_dropdown("Object", (NOTHING, *self._ids()), hint="Or click one in the picture")
         self._told = gui.add_html("")
@@ -112,7 +116,7 @@ class ObjectsPanel:
             self._way = gui.add_markdown("Click places on the road.")
             self._placing = gui.add_checkbox("Clicks are places", False)
             self._placing.on_update(lambda _: self._mark_places())
-            gui.add_button("Take the last away").on_click(lambda _: self._drop_place())
+            gui.add_button("Drop the last place").on_click(lambda _: self._drop_place())
             speed = gui.add_number("Speed [m/s]", 8.0, min=0.1, max=60.0, step=0.5)
             lane = gui.add_checkbox("Follow the lane", False)
             gui.add_button("Drive").on_click(
@@ -126,14 +130,19 @@ class ObjectsPanel:
                     )
                 )
             )
+        # Those of the run alone: no browser names a folder.
+        assets = {folder.name: folder for folder in find_assets(self._run)}
         with gui.add_folder("From an asset", expand_by_default=False):
-            asset = gui.add_text("Folder", "", hint="As `gsrecon assets extract` writes it")
+            if not assets:
+                gui.add_markdown("This run has none: `gsrecon assets extract` writes them.")
+                return
+            asset = gui.add_dropdown("Asset", tuple(assets))
             heading = gui.add_number("Heading [deg]", 0.0, step=5.0)
             gui.add_button("Insert at the first place").on_click(
-                lambda event: self._do(event, lambda: self._inserted(Path(asset.value), heading.value))
+                lambda event: self._do(event, lambda: self._inserted(assets[asset.value], heading.value))
             )
             gui.add_button("Swap the chosen one").on_click(
-                self._on(lambda id: Swap(id, asset=Path(asset.value)))
+                self._on(lambda id: Swap(id, asset=assets[asset.value]))
             )
 
     def _inserted(self, asset: Path, heading_deg: float) -> Edit:

@@ -12,7 +12,7 @@ from gsrecon_viewer.lens import wxyz_of
 from gsrecon_viewer.painter import colour_of
 from gsrecon_viewer.shown import Shown, ShownObject
 
-MOST_LABELS = 12
+MOST_LABELS = 8
 """Ids that are written at a time."""
 LIDAR_POINTS = 30_000
 """Points of a sweep that are shown at most."""

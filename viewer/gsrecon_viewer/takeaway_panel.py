@@ -31,7 +31,7 @@ class TakeawayPanel:
         with gui.add_folder("Camera path"):
             self._told = gui.add_markdown("No keyframes yet.")
             gui.add_button("Add this view", icon=viser.Icon.CAMERA_PLUS).on_click(self._add)
-            gui.add_button("Take the last away", icon=viser.Icon.BACKSPACE).on_click(self._drop)
+            gui.add_button("Drop the last view", icon=viser.Icon.BACKSPACE).on_click(self._drop)
             self._apart = gui.add_number("Seconds apart", 2.0, min=0.1, max=60.0, step=0.1)
             self._name = gui.add_text("Name", "path")
             gui.add_button("Save path", icon=viser.Icon.DEVICE_FLOPPY).on_click(self._save)
