@@ -33,7 +33,9 @@ def test_nodes_go_into_a_folder_of_the_run(run: Path) -> None:
     ("format", "name"), [("spz", "scene.spz"), ("compressed-ply", "scene.compressed.ply")]
 )
 def test_small_formats_are_named_by_what_they_are(run: Path, format: str, name: str) -> None:
-    pytest.importorskip("gsply", exc_type=ImportError)
+    pytest.importorskip(
+        "gsply", reason="gsply is not installed; the splats extra brings it", exc_type=ImportError
+    )
     assert run_command(["export", str(run), "--format", format]) == 0
     assert (run / name).stat().st_size < 10_000
 

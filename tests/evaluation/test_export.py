@@ -132,7 +132,9 @@ def test_a_sequence_that_was_broken_off_has_no_list(tmp_path: Path, generator: t
 
 @pytest.mark.parametrize("format", ["compressed-ply", "spz"])
 def test_small_formats_hold_the_same_scene(tmp_path: Path, generator: torch.Generator, format) -> None:
-    pytest.importorskip("gsply", exc_type=ImportError)
+    pytest.importorskip(
+        "gsply", reason="gsply is not installed; the splats extra brings it", exc_type=ImportError
+    )
     written = export_merged(
         street(generator), tmp_path / "a.spz" if format == "spz" else tmp_path / "a.ply", format
     )

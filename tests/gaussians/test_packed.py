@@ -19,7 +19,9 @@ from gsrecon.gaussians.resample import Resample
 from gsrecon.gaussians.splat_files import read_splats
 from gsrecon.geometry.spherical_harmonics import eval_sh
 
-gsply = pytest.importorskip("gsply", exc_type=ImportError)
+gsply = pytest.importorskip(
+    "gsply", reason="gsply is not installed; the splats extra brings it", exc_type=ImportError
+)
 
 
 def some_gaussians(count: int, degree: int, seed: int = 1) -> Gaussians:
@@ -135,7 +137,7 @@ def test_what_lies_kilometres_away_gets_fewer_bits_but_is_not_cut_off(tmp_path: 
 
 
 def test_an_spz_of_the_newer_container_reads_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("zstandard")
+    pytest.importorskip("zstandard", reason="zstandard is not installed: it packs the newer SPZ container")
     write_spz(tmp_path / "a.spz", some_gaussians(300, 2))
     gsply.write_spz(tmp_path / "b.spz", gsply.read_spz(tmp_path / "a.spz"), version=4)
     ours, theirs = read_packed(tmp_path / "a.spz"), read_packed(tmp_path / "b.spz")

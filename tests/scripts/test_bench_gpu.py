@@ -75,7 +75,9 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> run.Options:
 
 
 def drop_in(name: str, packed: bool) -> Peer:
-    strategy = pytest.importorskip("gsplat").DefaultStrategy
+    strategy = pytest.importorskip(
+        "gsplat", reason="gsplat is not installed; the dev extra brings it"
+    ).DefaultStrategy
     return Peer(name, rasterization, strategy, packed)
 
 
