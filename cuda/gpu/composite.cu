@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
 
 void composite(const CompositeInputs& in, const TileLists& lists, float* image, float* alpha, Stream stream) {
     const int channels = in.channels + in.with_depth;
-    const int64_t tiles = in.c * ((in.width + kTile - 1) / kTile) * ((in.height + kTile - 1) / kTile);
+    const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {
         launch("composite", kernel, tiles * passes, kTileThreads, stream, in, lists, tiles, image, alpha);
     };

@@ -227,7 +227,7 @@ void composite_vjp(const CompositeInputs& in, const TileLists& lists, const Tile
     if (out.absgrad) clear(out.absgrad, (size_t)cells * 2 * sizeof(float), stream);
 
     const Upstream up = {image, alpha, v_image, v_alpha};
-    const int64_t tiles = in.c * ((in.width + kTile - 1) / kTile) * ((in.height + kTile - 1) / kTile);
+    const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {
         launch("composite_vjp", kernel, tiles * passes, kTileThreads, stream, in, lists, places, layout, up, tiles,
                sums);

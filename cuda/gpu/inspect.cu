@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
 
 void inspect(const CompositeInputs& in, const TileLists& lists, const int32_t* object_index, const InspectOutputs& out,
              Stream stream) {
-    const int64_t tiles = in.c * ((in.width + kTile - 1) / kTile) * ((in.height + kTile - 1) / kTile);
+    const int64_t tiles = all_tiles(in);
     launch("inspect", inspect_kernel, tiles, kTileThreads, stream, in, lists, object_index, out);
 }
 

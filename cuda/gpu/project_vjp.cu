@@ -113,7 +113,7 @@ __device__ __forceinline__ void group_vjp(const ProjectInputs& in, const Project
         if constexpr (degree >= 0) {
             if (v.colors && visible) {
                 const Vec3<float> v_rgb = upstream_color(out, v, o);
-                v_sh0 = v_sh0 + 0.2820947917738781f * v_rgb;
+                v_sh0 = v_sh0 + kHarmonic0 * v_rgb;
                 if constexpr (has_rest)
                     v_direction = direction_vjp<degree>(Direction<float>(pose, g.mean), v_rgb, rest);
             }

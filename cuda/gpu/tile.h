@@ -5,6 +5,7 @@
 
 #include "gpu/kernels.h"
 #include "gpu/thread.h"
+#include "gpu/tile_grid.h"
 #include "math/ellipse.h"
 
 namespace gsrecon::gpu {
@@ -15,21 +16,20 @@ constexpr int kWarpWidth = 8, kWarpHeight = 4;  // pixels of a warp's sub-tile
 
 // Where a thread of a tile's block stands.
 struct TilePixel {
-    int64_t camera, tile;  // `tile` counts through all cameras
-    int warp_x, warp_y;    // first pixel of the warp
-    int x, y;              // own pixel
-    int64_t pixel;         // of all cameras; only where inside
-    bool inside;           // of the picture
-    int64_t begin, end;    // the tile's entries
+    int64_t camera;
+    int warp_x, warp_y;  // first pixel of the warp
+    int x, y;            // own pixel
+    int64_t pixel;       // of all cameras; only where inside
+    bool inside;         // of the picture
+    int64_t begin, end;  // the tile's entries
 
     // `index` numbers the tiles of all cameras.
-    __device__ __forceinline__ TilePixel(const CompositeInputs& in, const TileLists& lists, int64_t index)
-        : tile(index) {
-        const int across = (in.width + kTile - 1) / kTile, tiles = across * ((in.height + kTile - 1) / kTile);
-        camera = index / tiles;
-        const int in_camera = (int)(index % tiles), warp = (int)threadIdx.x / kWarp, lane = lane_index();
-        warp_x = in_camera % across * kTile + warp % (kTile / kWarpWidth) * kWarpWidth;
-        warp_y = in_camera / across * kTile + warp / (kTile / kWarpWidth) * kWarpHeight;
+    __device__ __forceinline__ TilePixel(const CompositeInputs& in, const TileLists& lists, int64_t index) {
+        const TileGrid grid(in);
+        camera = index / grid.tiles();
+        const int in_camera = (int)(index % grid.tiles()), warp = (int)threadIdx.x / kWarp, lane = lane_index();
+        warp_x = in_camera % grid.x * kTile + warp % (kTile / kWarpWidth) * kWarpWidth;
+        warp_y = in_camera / grid.x * kTile + warp / (kTile / kWarpWidth) * kWarpHeight;
         x = warp_x + lane % kWarpWidth;
         y = warp_y + lane / kWarpWidth;
         inside = x < in.width && y < in.height;

@@ -6,6 +6,7 @@
 // 12 with keys of tile and depth together.
 #include "gpu/kernels.h"
 #include "gpu/sort.h"
+#include "gpu/tile_grid.h"
 #include "gpu/warp.h"
 #include "math/ellipse.h"
 
@@ -15,16 +16,9 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kShared = 64;  // Gaussians that reach more tiles are written by a whole warp
 
-struct Grid {
-    int x, y;
-    __host__ __device__ explicit Grid(const CompositeInputs& in)
-        : x((in.width + kTile - 1) / kTile), y((in.height + kTile - 1) / kTile) {}
-    __host__ __device__ int64_t tiles() const { return (int64_t)x * y; }
-};
-
 __global__ void __launch_bounds__(kThreads) count_kernel(CompositeInputs in, TileCounts out) {
     const int64_t i = thread_index(), count = in.c * in.n;
-    const Grid grid(in);
+    const TileGrid grid(in);
     int tiles = 0, visible = 0;
     if (i < count && in.radii[2 * i] > 0) {
         visible = 1;
@@ -179,7 +173,7 @@ __device__ __forceinline__ Ellipse ellipse_of(const CompositeInputs& in, const R
 // One thread a record, in depth order. Records that reach many tiles are written together: a lane takes a row.
 __global__ void __launch_bounds__(kThreads) emit_kernel(CompositeInputs in, TileCounts counts, TileRoom room,
                                                         FilledTiles out, Lists lists, const uint32_t* order) {
-    const Grid grid(in);
+    const TileGrid grid(in);
     const int64_t place = thread_index();
     const bool here = place < room.records && place < counts.totals[0];
     const uint32_t record = here ? order[place] : 0;
@@ -275,7 +269,7 @@ void fill_tiles(const CompositeInputs& in, const TileCounts& counts, const TileR
                 void* workspace, size_t bytes, Stream stream) {
     Workspace work(workspace, bytes);
     const Lists lists(work, room, out.entry_slots != nullptr);
-    const int64_t tiles = in.c * Grid(in).tiles(), most = room.records > room.entries ? room.records : room.entries;
+    const int64_t tiles = all_tiles(in), most = room.records > room.entries ? room.records : room.entries;
     const auto start = [&](const char* name, auto* kernel, int64_t work_items, auto... arguments) {
         launch(name, kernel, blocks_for(work_items, kThreads), kThreads, stream, arguments...);
     };

@@ -8,12 +8,13 @@ namespace gsrecon {
 inline namespace GSRECON_ISA {
 
 constexpr int kMaxHarmonics = 25;
+constexpr float kHarmonic0 = 0.2820947917738781f;  // of degree 0, whatever the direction
 GSRECON_HD constexpr int harmonics_count(int degree) { return (degree + 1) * (degree + 1); }
 
 // basis[k] for k < harmonics_count(degree)
 template <class R> GSRECON_HD void harmonics(int degree, Vec3<R> d, R* basis) {
     const R x = d.x, y = d.y, z = d.z;
-    basis[0] = R{} + 0.2820947917738781f;
+    basis[0] = R{} + kHarmonic0;
     if (degree < 1) return;
     basis[1] = -0.48860251190292f * y;
     basis[2] = 0.48860251190292f * z;
