@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from gsrecon.errors import BackendUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gsrecon.data.log import DrivingLog
     from gsrecon_viewer.live import LiveView
 
@@ -26,8 +28,10 @@ def viewer_app() -> ModuleType:
     return app
 
 
-def live_view(folder: Path, log: "DrivingLog", budget: float, port: int) -> "LiveView":
-    """Someone who watches a training in the browser.
+def live_view(
+    folder: Path, log: "DrivingLog", budget: float, host: str, port: int, serving: "Callable[[str], None]"
+) -> "LiveView":
+    """Someone who watches a training in the browser; `serving` is told the address.
 
     Raises:
         BackendUnavailableError: viser is not installed.
@@ -35,4 +39,4 @@ def live_view(folder: Path, log: "DrivingLog", budget: float, port: int) -> "Liv
     viewer_app()
     from gsrecon_viewer.live import LiveView
 
-    return LiveView(folder, log, budget, port=port)
+    return LiveView(folder, log, budget, host, port, serving)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from gsrecon.cli.options import Drive, OptionalCount, OptionalNumber, OptionalPath
+from gsrecon.cli.serving import LOCAL, told_of_serving
 from gsrecon.cli.usage import UsageError
 from gsrecon.train.config import TrainConfig
 
@@ -52,6 +53,8 @@ class Train:
     """Show the scene in the browser while it is trained; needs the extra `viewer`."""
     view_budget: float = 0.2
     """Share of the time that pictures for browsers may take while somebody looks."""
+    view_host: str = LOCAL
+    """Address for the browser; 0.0.0.0 lets other machines in."""
     view_port: int = 8080
     """Port for the browser; where it is taken, the next free one."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -107,8 +110,12 @@ class Train:
         from gsrecon.cli.console import console
         from gsrecon.cli.extras import live_view
 
-        live = live_view(folder / "viewer", log, self.view_budget, self.view_port)
-        console().print(f"viewer: {live.address} once the first Gaussians are there")
+        files = folder / "viewer"
+
+        def serving(address: str) -> None:
+            console().print("\n".join(told_of_serving(address, self.view_host, files, edits=False)))
+
+        live = live_view(files, log, self.view_budget, self.view_host, self.view_port, serving)
         try:
             yield [live]
         finally:

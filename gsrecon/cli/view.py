@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from gsrecon.cli.options import DeviceName, OptionalPath
+from gsrecon.cli.serving import LOCAL, told_of_serving
 
 if TYPE_CHECKING:
     from gsrecon.data.log import DrivingLog
     from gsrecon.scene.groups_scene import Scene
-
-_LOCAL = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class View:
     """The recording's folder, where it is not where it was."""
     out: OptionalPath = None
     """Where pictures, films, paths and edits go; RUN/viewer when left out."""
-    host: str = "127.0.0.1"
+    host: str = LOCAL
     """Address to listen on; 0.0.0.0 lets other machines in."""
     port: int = 8080
     """Port; where it is taken, the next free one."""
@@ -54,12 +53,8 @@ class View:
         folder = self.out or beside
         viewer = app.Viewer(scene, folder, log, host=self.host, port=self.port)
         out = console()
-        out.print(f"viewer: {viewer.address}    (Ctrl-C ends it)")
-        if self.host not in _LOCAL:
-            out.print(
-                f"whoever reaches {self.host} can look at this scene, edit it, and have files written into "
-                f"{folder}"
-            )
+        out.print("\n".join(told_of_serving(viewer.address, self.host, folder, edits=True)))
+        out.print("Ctrl-C ends it")
         try:
             while True:
                 time.sleep(1)

@@ -1,6 +1,7 @@
 """Watching a training: pictures are drawn between its steps, within a share of its time."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from gsrecon.data.log import DrivingLog
@@ -17,9 +18,15 @@ class LiveView:
     """
 
     def __init__(
-        self, folder: Path, log: DrivingLog, budget: float = 0.2, host: str = LOCAL, port: int = 8080
+        self,
+        folder: Path,
+        log: DrivingLog,
+        budget: float = 0.2,
+        host: str = LOCAL,
+        port: int = 8080,
+        serving: Callable[[str], None] = lambda address: None,
     ) -> None:
-        """Waits for the first step; then the address is `viewer.address`.
+        """Waits for the first scene.
 
         Args:
             folder: Where files that browsers ask for are written.
@@ -27,13 +34,13 @@ class LiveView:
             budget: Share of the time that pictures may take while somebody looks, 0 to 1.
             host: Address to listen on.
             port: Port, or the next free one.
+            serving: Told the address once browsers can look.
         """
         if not 0 < budget < 1:
             raise ValueError(f"budget: expected a share between 0 and 1, got {budget}")
         self._folder, self._log, self._budget = folder, log, budget
         self._place = (host, port)
-        self.address = f"http://{host}:{port}"
-        """Where browsers find it, unless the port turns out to be taken."""
+        self._serving = serving
         self.viewer: Viewer | None = None
         self._credit_s = 0.0
         """Time that pictures may still take; below zero it is what they took too much [s]."""
@@ -45,6 +52,7 @@ class LiveView:
             host, port = self._place
             self.viewer = Viewer(graph, self._folder, self._log, host=host, port=port, own_thread=False)
             self.viewer.shown.lock.acquire()
+            self._serving(self.viewer.address)
         elif self.viewer.shown.scene is not graph:
             self.viewer.shown.replace(graph)
 
