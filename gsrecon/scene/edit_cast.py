@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
@@ -292,6 +293,15 @@ def recoloured(gaussians: Gaussians, gain: Sequence[float]) -> Gaussians:
     gains = torch.tensor(list(gain), dtype=gaussians.sh0.dtype, device=gaussians.sh0.device)
     sh0 = (gaussians.sh0.detach() + half) * gains - half
     return replace(gaussians, sh0=sh0, sh_rest=gaussians.sh_rest.detach() * gains)
+
+
+def shifted(by: tuple[float, float, float], turn_deg: float) -> Float64[Tensor, "4 4"]:
+    """`actor_from_moved_actor` of a shift along an object's own axes [m] and a turn about its upright one."""
+    a = np.radians(turn_deg)
+    moved = np.eye(4)
+    moved[:2, :2] = [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]
+    moved[:3, 3] = by
+    return torch.from_numpy(moved)
 
 
 def _assembled(id: str, wanted: Sequence[Figure], alike: RigidActors | None = None) -> RigidActors:

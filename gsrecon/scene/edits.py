@@ -25,7 +25,6 @@ from gsrecon.scene.edit_actions import (
     Recolour,
     Remove,
     Retime,
-    Stage,
     Swap,
 )
 from gsrecon.scene.edit_cast import Cast
@@ -40,6 +39,7 @@ from gsrecon.scene.edit_file import (
     write_edits,
 )
 from gsrecon.scene.edit_sources import source_checksum
+from gsrecon.scene.edit_stage import Stage
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.ground import Surroundings
 from gsrecon.scene.objects import ObjectTable
