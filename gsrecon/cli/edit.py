@@ -159,15 +159,13 @@ class EditList:
 
 def _checked(run_folder: Path, edits: "Sequence[Edit]") -> "list[Checked]":
     from gsrecon.cli.edit_lanes import lanes_for
-    from gsrecon.errors import SpecError
+    from gsrecon.scene.edited import objects_of
     from gsrecon.scene.edits import Surroundings, check_edits
-    from gsrecon.scene.graph import SceneGraph
     from gsrecon.scene.groups_scene import open_scene
 
     scene = open_scene(run_folder)
-    if not isinstance(scene, SceneGraph):
-        raise SpecError("edit lists work on scenes of one piece; this one is cut into groups")
-    return check_edits(scene, edits, Surroundings(scene, lanes_for(run_folder, edits)))
+    surroundings = Surroundings(scene, lanes_for(run_folder, edits))
+    return check_edits(objects_of(scene, edits), edits, surroundings)
 
 
 def _turned(history: "EditHistory", edit: "Edit | None", done: str, nothing: str) -> int:

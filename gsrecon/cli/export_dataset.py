@@ -108,9 +108,8 @@ class ExportDataset:
         from gsrecon.labels.edited_tracks import edited_tracks
         from gsrecon.labels.rig_paths import Rig
         from gsrecon.labels.subjects import subjects
-        from gsrecon.scene.edited import edited_scene
+        from gsrecon.scene.edited import edited_scene, objects_of
         from gsrecon.scene.edits import read_edits
-        from gsrecon.scene.graph import SceneGraph
         from gsrecon.scene.groups_scene import open_scene
 
         run = Run.at(self.run_folder)
@@ -132,8 +131,7 @@ class ExportDataset:
         if edits:  # a mistake in the list is told before anything is written
             lanes = [adaptor.points(lane.points_in_world) for lane in annotated.lanes]
             edited = edited_scene(run.scene_folder, edits, lanes=lanes)
-            assert isinstance(edited, SceneGraph)
-            tracks = edited_tracks(tracks, edits, edited)
+            tracks = edited_tracks(tracks, edits, objects_of(edited))
         rig = Rig(recording, scene.camera_refinement, self.cameras or None)
         views = [view for view in self._views(rig, sampling) if view.moment % self.every == 0]
         wants_lidar = self.format in ("nuscenes", "kitti") and not self.no_lidar

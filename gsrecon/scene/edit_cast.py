@@ -168,11 +168,20 @@ class Cast:
     places.
     """
 
-    def __init__(self, graph: SceneGraph) -> None:
+    def __init__(self, graph: SceneGraph, elsewhere: Sequence[Figure] = ()) -> None:
+        """Takes a graph apart.
+
+        Args:
+            graph: The graph.
+            elsewhere: Objects that the graph does not draw, because they are in other groups of a scene;
+                it will draw those that are given another way.
+        """
         self.graph = graph
         self._nodes = {node.id: node for node in graph.gaussian_nodes if isinstance(node, RigidActors)}
         self._figures = {figure.id: figure for node in self._nodes.values() for figure in figures(node)}
+        self._figures |= {figure.id: figure for figure in elsewhere}
         self._before = dict(self._figures)
+        self._elsewhere = frozenset(figure.id for figure in elsewhere)
         self._rest: dict[str, Node] = {}
         self._new: list[str] = []
 
@@ -256,6 +265,8 @@ class Cast:
         groups: dict[str, list[Figure]] = {}
         keys: dict[str, tuple[int, int]] = {}
         for figure in self._figures.values():
+            if figure.id in self._elsewhere and figure.way is self._before[figure.id].way:
+                continue
             shape = figure.shape
             key = (0 if shape.deforming is None else id(shape.deforming.whole), shape.gaussians.sh_degree)
             name, number = shape.home, 1

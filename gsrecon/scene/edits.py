@@ -61,10 +61,12 @@ __all__ = [
     "Retime",
     "Surroundings",
     "Swap",
+    "act",
     "apply_edits",
     "check_edits",
     "edit_from_table",
     "fresh_copy",
+    "named_objects",
     "needs_lanes",
     "read_edits",
     "sources_checksum",
@@ -92,7 +94,7 @@ def apply_edits(graph: SceneGraph, edits: Sequence[Edit], surroundings: Surround
     `fresh_copy(graph)` before each application is all that undoing takes.
 
     Args:
-        graph: A scene of one piece.
+        graph: A scene of one piece; `gsrecon.scene.edited.with_edits` takes those in groups too.
         edits: What to do.
         surroundings: Ground and road, found out once where lists are applied often, with the drive's lane
             lines where it has any. None: those of the graph, without lane lines.
@@ -119,6 +121,12 @@ def check_edits(
     return _applied(Cast(graph), edits, surroundings or Surroundings(graph))
 
 
+def named_objects(edits: Sequence[Edit]) -> frozenset[str]:
+    """Ids of all objects of the scene that a list names."""
+    keys = ("object", "with_object")
+    return frozenset(id for edit in edits for key in keys if (id := getattr(edit, key, "")))
+
+
 def fresh_copy(graph: SceneGraph) -> SceneGraph:
     """The same nodes in a graph of its own: editing it leaves the first one as it is. Nothing is copied."""
     copied = SceneGraph(list(graph), ObjectTable(graph.objects.ids), graph.recording, graph.settings)
@@ -141,19 +149,27 @@ def needs_lanes(edits: Sequence[Edit]) -> bool:
     return any(isinstance(edit, Course) and (edit.follow_lane or not edit.off_road) for edit in edits)
 
 
-def _applied(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[Checked]:
+def act(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[Checked]:
+    """Does every entry of a list that can be done to the objects of a cast; nobody looks for collisions."""
     stage = Stage(cast, surroundings, cast.graph.device)
     found = []
-    last: dict[str, int] = {}
     for number, edit in enumerate(edits):
         try:
             edit.apply(stage)
         except SpecError as error:
             found.append(Checked(edit, f"{_place(number, edit)}: {error}", True))
-            continue
-        found.append(Checked(edit))
-        if edit.placed is not None:
-            last[edit.placed] = number
+        else:
+            found.append(Checked(edit))
+    return found
+
+
+def _applied(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[Checked]:
+    found = act(cast, edits, surroundings)
+    last = {
+        each.edit.placed: number
+        for number, each in enumerate(found)
+        if each.edit.placed is not None and not each.stops
+    }
     for id, time_s in meeting_camera(cast, set(last) & set(cast.ids)).items():
         told = f"{_place(last[id], edits[last[id]])}: the recorded camera is in {id} at {time_s:.1f} s"
         found[last[id]] = Checked(edits[last[id]], told)

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float64
 
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.scene.actors import RigidActors
-from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.groups_scene import Scene, parts
 
 _CELL_M, _REACH_M = 1.0, 25.0
 """Side of the grid's cells, and how far from the car's way they go."""
@@ -69,17 +69,17 @@ class Surroundings:
     """What a scene and its lanes tell about where one can drive; found out when it is first asked for."""
 
     def __init__(
-        self, graph: SceneGraph, lanes: Sequence[Float[np.ndarray, "_ 3"]] = (), deepest: float = _BELOW_M
+        self, scene: Scene, lanes: Sequence[Float[np.ndarray, "_ 3"]] = (), deepest: float = _BELOW_M
     ) -> None:
         """Of a scene.
 
         Args:
-            graph: The scene; objects that move do not matter, so it may have been edited.
+            scene: The scene, whole or in groups; of one in groups, each is read once.
             lanes: Lane lines of the drive, in the scene's world [m].
             deepest: How far below the car's origin ground is looked for [m].
         """
-        self._nodes = [node for node in graph.gaussian_nodes if not isinstance(node, RigidActors)]
-        self._recording = graph.recording
+        self._scene = scene
+        self._recording = scene.recording
         self._deepest = deepest
         self.lanes = tuple(np.asarray(line, dtype=np.float64)[:, :2] for line in lanes if len(line) > 1)
 
@@ -103,10 +103,22 @@ class Surroundings:
     @cached_property
     def ground(self) -> Ground | None:
         """Heights around the car's way; None where the scene shows no ground or its way is unknown."""
-        if len(self.way) == 0 or not self._nodes:
+        if len(self.way) == 0:
             return None
-        points = np.concatenate([_solid_points(node.gaussians) for node in self._nodes])
-        return fit_ground(points, self.way, self._deepest)
+        points = [
+            self._near(_solid_points(node.gaussians))
+            for part in parts(self._scene)
+            for node in part.gaussian_nodes
+            if not isinstance(node, RigidActors)
+        ]
+        return fit_ground(np.concatenate(points), self.way, self._deepest) if points else None
+
+    def _near(self, points: Float64[np.ndarray, "N 3"]) -> Float64[np.ndarray, "M 3"]:
+        """Those that may be ground: of a long drive, there is no room for all points at once."""
+        wide = np.array([_REACH_M, _REACH_M, _TOLERANCE_M + _SLOPE * _REACH_M])
+        low = self.way.min(axis=0) - wide - [_CELL_M, _CELL_M, self._deepest]
+        high = self.way.max(axis=0) + wide + [_CELL_M, _CELL_M, _ABOVE_M]
+        return points[((points >= low) & (points <= high)).all(axis=1)]
 
     def on_road(self, places: Float[np.ndarray, "N 2"]) -> Bool[np.ndarray, " N"]:
         """Whether places (x, y) are road: ground that is known, near to the car's way or to a lane line."""

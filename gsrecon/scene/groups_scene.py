@@ -1,7 +1,7 @@
 """A scene that may be cut into groups, as rendering and judging use it: one graph for each pose."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import safetensors
@@ -13,6 +13,7 @@ from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.memory import give_back_memory
 from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -20,6 +21,8 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan
 from gsrecon.scene.groups_store import GroupStore, owned_parts
 from gsrecon.scene.halo import Halo
+from gsrecon.scene.node import Node
+from gsrecon.scene.objects import ObjectTable
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.static import StaticGroup
 
@@ -50,6 +53,7 @@ class GroupedScene:
         )
         """Corrections of the recorded camera poses, if they were fitted."""
         self._resident: OrderedDict[int, SceneGraph] = OrderedDict()
+        self._objects: dict[int, tuple[frozenset[str], list[RigidActors]]] = {}
 
     @property
     def recording(self) -> Recording:
@@ -95,6 +99,28 @@ class GroupedScene:
     def for_pose(self, world_from_cam: Float[Tensor, "4 4"]) -> SceneGraph:
         """What is seen from any pose: that of the group with the nearest recorded one."""
         return self.group(self.plan.of_pose(world_from_cam))
+
+    def objects(self, ids: Collection[str] = ()) -> SceneGraph:
+        """All objects of all groups: where they are and how large, and of some of them the Gaussians too.
+
+        What was read is kept until other Gaussians of its group are asked for.
+
+        Args:
+            ids: Objects whose Gaussians are wanted.
+
+        Raises:
+            CheckpointError: A group is missing or damaged.
+        """
+        nodes: list[Node] = []
+        for number in range(len(self.plan)):
+            kept, of_group = self._objects.get(number, (None, []))
+            wanted = frozenset(id for node in of_group for id in node.object_ids if id in ids)
+            if kept is None or kept != wanted:
+                of_group = self._store.objects(number, ids, self._device)
+                wanted = frozenset(id for node in of_group for id in node.object_ids if id in ids)
+                self._objects[number] = wanted, of_group
+            nodes += of_group
+        return SceneGraph(nodes, ObjectTable(self._store.object_ids()), self.recording, self.settings)
 
     def parts(self) -> Iterator[SceneGraph]:
         """Every Gaussian once: the far field, then what each group owns."""

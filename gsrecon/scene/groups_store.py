@@ -7,7 +7,7 @@ groups/001/latest/scene/         ...
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from torch import Tensor
 from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import RasterizeSettings
+from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.bundle import NODE_KINDS, load_scene, mapped_tensors, read_tensors
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -133,12 +134,44 @@ class GroupStore:
                     node.resample(Resample.keep(plan.listed(number, other, node.gaussians)))
                     if len(node.gaussians) == 0:
                         continue
-                node.id = f"{node.id}-{other:03d}"
+                node.id = lent_id(node.id, other)
                 lent = node_on(node, device)
                 graph.add(Halo(lent.id, lent.gaussians, focal) if isinstance(lent, StaticGroup) else lent)
                 graph.frozen.add(node.id)
         graph.frozen |= {name for name in SHARED_PARAMETERS if name.partition("/")[0] in graph}
         self._correct(graph, number, plan, shared)
+
+    def objects(self, number: int, ids: Collection[str], device: torch.device | str) -> list[RigidActors]:
+        """The nodes of a group's objects, called as other groups that borrow them call them.
+
+        Args:
+            number: The group.
+            ids: Objects whose Gaussians are kept; of the others, only boxes and ways are.
+            device: Where they go.
+
+        Raises:
+            CheckpointError: The group is not there or damaged.
+        """
+        found = []
+        for node in _nodes(self.group(number) / "latest" / "scene", _has_objects):
+            assert isinstance(node, RigidActors)
+            kept = [node.rows_of(id) for id in node.object_ids if id in ids]
+            rows = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
+            node.resample(Resample.keep(rows))
+            node.id = lent_id(node.id, number)
+            there = node_on(node, device)
+            assert isinstance(there, RigidActors)
+            found.append(there)
+        return found
+
+    def object_ids(self) -> list[str]:
+        """All objects of the scene in the order of their numbers, which is the same in every group.
+
+        Raises:
+            CheckpointError: The first group is not there or damaged.
+        """
+        folder = self.group(0) / "latest" / "scene"
+        return json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])["objects"]
 
     def corrections(self, plan: GroupPlan) -> list[Node]:
         """Appearance and camera refinement with each picture's rows from the group that owns it."""
@@ -163,6 +196,11 @@ class GroupStore:
                     table, known = graph[node.id].parameters()[parameter], node.parameters()[parameter]
                     with torch.no_grad():
                         table[rows] = known[rows].to(table.device)
+
+
+def lent_id(id: str, number: int) -> str:
+    """What a group's node is called in the graphs of others."""
+    return f"{id}-{number:03d}"
 
 
 def picture_groups(plan: GroupPlan, node: Node) -> Int64[Tensor, " P"]:
@@ -223,6 +261,10 @@ def _is_shared(entry: dict[str, Any]) -> bool:
 
 def _is_drawn(entry: dict[str, Any]) -> bool:
     return entry["id"] not in _OF_PICTURES
+
+
+def _has_objects(entry: dict[str, Any]) -> bool:
+    return entry["kind"] == RigidActors.kind
 
 
 def owned_parts(store: GroupStore, plan: GroupPlan) -> Iterator[SceneGraph]:

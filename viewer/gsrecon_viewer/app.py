@@ -11,7 +11,6 @@ import numpy as np
 import viser
 
 from gsrecon.data.log import DrivingLog, Track
-from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene
 from gsrecon_viewer.client_view import ClientView, add_view_panel
 from gsrecon_viewer.editing import Editing
@@ -67,7 +66,7 @@ class Viewer:
             add_layers_panel(self.server, self.shown, self.overlays)
         self.objects: ObjectsPanel | None = None
         # A scene that is being trained is not edited: it changes under the edits.
-        if own_thread and isinstance(scene, SceneGraph) and modelled_objects(scene):
+        if own_thread and modelled_objects(scene):
             self.editing = Editing(self.shown, folder / "edits.toml")
             with tabs.add_tab("Objects", icon=viser.Icon.CAR):
                 self.objects = ObjectsPanel(

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from gsrecon.errors import SpecError
-from gsrecon.scene.edits import Edit, EditHistory, Surroundings, apply_edits, fresh_copy
-from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.edited import with_edits
+from gsrecon.scene.edits import Edit, EditHistory, Surroundings
 from gsrecon_viewer.shown import Shown
 
 
@@ -25,18 +24,10 @@ class Editing:
         self._first = shown.scene
         self._first_classes = dict(shown.classes)
         self.history = EditHistory.open(path)
-        if isinstance(self._first, SceneGraph):
-            lanes = () if shown.log is None else [lane.points_in_world for lane in shown.log.lanes]
-            self.surroundings = Surroundings(self._first, lanes)
+        lanes = () if shown.log is None else [lane.points_in_world for lane in shown.log.lanes]
+        self.surroundings = Surroundings(self._first, lanes)
         if self.history.edits:
             self._show(self.history.edits)
-
-    @property
-    def problem(self) -> str:
-        """Why this scene cannot be edited; empty where it can."""
-        if not isinstance(self._first, SceneGraph):
-            return "scenes that are cut into groups cannot be edited"
-        return ""
 
     def do(self, edit: Edit) -> None:
         """Adds an entry, shows its result and writes the list.
@@ -63,11 +54,9 @@ class Editing:
         return edit
 
     def _show(self, edits: tuple[Edit, ...]) -> None:
-        if not isinstance(self._first, SceneGraph):
-            raise SpecError(self.problem)
-        graph, classes = fresh_copy(self._first), dict(self._first_classes)
+        classes = dict(self._first_classes)
         with self._shown.lock:
-            apply_edits(graph, edits, self.surroundings)
+            edited = with_edits(self._first, edits, self.surroundings)
         for edit in edits:
             edit.classes(classes)
-        self._shown.replace(graph, classes)
+        self._shown.replace(edited, classes)

@@ -199,7 +199,7 @@ class ObjectsPanel:
         lines = [f"{number}. {told_in_one_line(edit)}" for number, edit in enumerate(edits, 1)]
         if undone:
             lines.append(f"\n{len(undone)} undone")
-        self._list.content = "\n".join(lines) or self._editing.problem or "Nothing was edited."
+        self._list.content = "\n".join(lines) or "Nothing was edited."
 
     def _chosen(self) -> None:
         self.gizmo.follow(self.chosen)
@@ -273,7 +273,7 @@ class ObjectsPanel:
     def _picture(self, id: str) -> str:
         if id not in self._pictures:
             with self._shown.lock:
-                self._pictures[id] = as_html(thumbnail(*modelled_objects(self._shown.scene)[id]))
+                self._pictures[id] = as_html(thumbnail(*modelled_objects(self._shown.scene, [id])[id]))
         return self._pictures[id]
 
     def _draw_pictures(self) -> None:

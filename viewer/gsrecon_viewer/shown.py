@@ -1,6 +1,6 @@
 """What is shown: one scene for everybody, at one time, with its edits and what is switched off."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from threading import RLock
 
@@ -25,14 +25,20 @@ class ShownObject:
     world_from_actor: Float64[np.ndarray, "4 4"]
 
 
-def modelled_objects(scene: Scene) -> dict[str, tuple[RigidActors, int]]:
-    """Objects that have Gaussians of their own, by id: their node, and their number in it."""
-    found: dict[str, tuple[RigidActors, int]] = {}
-    for graph in parts(scene):
-        for node in graph.gaussian_nodes:
-            if isinstance(node, RigidActors):
-                found |= {id: (node, number) for number, id in enumerate(node.object_ids)}
-    return found
+def modelled_objects(scene: Scene, ids: Collection[str] = ()) -> dict[str, tuple[RigidActors, int]]:
+    """Objects that have Gaussians of their own, by id: their node, and their number in it.
+
+    Args:
+        scene: The scene; of one in groups, the Gaussians of all objects are not read.
+        ids: Objects whose Gaussians are wanted for certain.
+    """
+    graph = scene if isinstance(scene, SceneGraph) else scene.objects(ids)
+    return {
+        id: (node, number)
+        for node in graph.gaussian_nodes
+        if isinstance(node, RigidActors)
+        for number, id in enumerate(node.object_ids)
+    }
 
 
 class Shown:

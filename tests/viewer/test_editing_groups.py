@@ -1,0 +1,51 @@
+"""Editing a scene that is cut into groups, as the app does it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsrecon.errors import SpecError
+from gsrecon.scene.edits import Drive, Duplicate, Move, Remove, read_edits
+from gsrecon.scene.groups_scene import open_scene
+from gsrecon_viewer.editing import Editing
+from gsrecon_viewer.shown import Shown, modelled_objects
+from gsrecon_viewer.thumbnails import thumbnail
+from tests.labels.street import street_log
+from tests.scene.street_in_groups import street_in_groups
+
+
+@pytest.fixture(name="run", scope="module")
+def _run(tmp_path_factory) -> Path:
+    return street_in_groups(tmp_path_factory.mktemp("groups") / "run")
+
+
+def test_objects_of_all_groups_are_shown_moved_and_brought_back(run, tmp_path):
+    shown = Shown(open_scene(run), street_log())
+    editing = Editing(shown, tmp_path / "edits.toml")
+    before = {thing.id: thing.world_from_actor for thing in shown.objects()}
+    assert set(before) == {"near", "far", "hidden", "walker"}
+    editing.do(Move("walker", (0.0, 0.5, 0.0)))
+    editing.do(Duplicate("far", "far too", (0.0, 4.0, 0.0)))
+    editing.do(Remove("hidden"))
+    editing.do(Drive("near", waypoints=((10.0, -0.8), (20.0, -0.8)), speeds_mps=(5.0,)))
+    after = {thing.id: thing for thing in shown.objects()}
+    assert set(after) == {"near", "far", "walker", "far too"}
+    np.testing.assert_allclose((after["walker"].world_from_actor - before["walker"])[:3, 3], (0.0, 0.5, 0.0))
+    assert after["far too"].category == "car"
+    assert read_edits(tmp_path / "edits.toml") == editing.history.edits
+    with pytest.raises(SpecError, match="no object 'hidden'"):
+        editing.do(Remove("hidden"))
+    for _ in range(4):
+        editing.undo()
+    again = {thing.id: thing.world_from_actor for thing in shown.objects()}
+    assert all(np.array_equal(pose, again[id]) for id, pose in before.items())
+
+
+def test_a_picture_of_one_object_reads_its_gaussians_alone(run):
+    scene = open_scene(run)
+    node, number = modelled_objects(scene, ["walker"])["walker"]
+    assert thumbnail(node, number).std() > 1
+    assert scene.resident == []
+    node, number = modelled_objects(scene)["walker"]
+    assert len(node.gaussians) == 0
