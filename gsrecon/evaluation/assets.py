@@ -15,7 +15,7 @@ from gsrecon.evaluation.pictures import png_bytes
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import ALPHA_MIN
-from gsrecon.scene.assets import Asset, write_asset
+from gsrecon.scene.assets import Asset, clear_leftovers, write_asset
 from gsrecon.scene.groups_scene import Scene, parts
 from gsrecon.scene.recording import Recording
 
@@ -89,7 +89,8 @@ def extract_assets(
 
     Args:
         scene: A scene with objects that remembers its recording, whole or in groups.
-        folder: Where the folders of the assets go; those of earlier ones by the same name are replaced.
+        folder: Where the folders of the assets go; those of earlier ones by the same name are replaced, and
+            what a killed extraction left half written is removed.
         log: The drive, for classes, licence and quality; without it these are not known.
         why_no_log: Told where the drive is missed.
         rules: What well seen means; None takes the defaults.
@@ -101,6 +102,7 @@ def extract_assets(
         OSError: The disk is full or cannot be written.
     """
     rules = WellSeen() if rules is None else rules
+    clear_leftovers(folder)
     seen = sightings(scene, log, done)
     found = Extracted()
     for asset, of in _candidates(scene, seen, log, why_no_log, rules):

@@ -8,6 +8,9 @@ The format is described in docs/assets.md.
 """
 
 import hashlib
+import os
+import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +28,9 @@ from gsrecon.scene.sides import SIDES
 FORMAT_VERSION = 1
 ASSET, GAUSSIANS, PREVIEW = "asset.toml", "gaussians.ply", "preview.png"
 FRAME = "origin at the centre of the box, x along the length, y to the left, z up [m]"
+
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<process>[0-9]{1,9})\.(?P<state>partial|old)")
+"""What `gsrecon.scene.sealed.write_whole` calls the folders that it works in."""
 
 _TABLES: dict[str, tuple[str, ...]] = {
     "": ("format_version", "name", "class", "size_lwh", "frame", "source", "object", "licence"),
@@ -140,6 +146,35 @@ def find_assets(folder: Path) -> list[Path]:
         if found:
             return found
     return []
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Tidies up after processes of this machine that were killed while they wrote assets into a folder.
+
+    What they had begun is removed, and an asset that they had put aside to replace it comes back. Folders of
+    processes that still run, and any that hold something else than an asset, are left alone.
+    """
+    for path in sorted(folder.glob(".*")):
+        left = _LEFTOVER.fullmatch(path.name)
+        if left is None or path.is_symlink() or not path.is_dir() or _runs(int(left["process"])):
+            continue
+        if not {inner.name for inner in path.iterdir()} <= {ASSET, GAUSSIANS, PREVIEW}:
+            continue
+        asset = folder / left["name"]
+        if left["state"] == "old" and not asset.exists():
+            path.rename(asset)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def _to_table(asset: Asset) -> dict[str, Any]:

@@ -215,6 +215,16 @@ def test_of_a_scene_in_groups_every_object_is_extracted_once(
             assert content == (tmp_path / "whole" / name / file).read_bytes(), (name, file)
 
 
+def test_what_a_killed_extraction_left_is_cleared_by_the_next(
+    scene: SceneGraph, log: DrivingLog, tmp_path: Path
+) -> None:
+    left = tmp_path / ".street-near.99999999.partial"
+    left.mkdir(parents=True)
+    (left / "gaussians.ply").write_bytes(b"ply")
+    extract_assets(scene, tmp_path, log, rules=ANY)
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
 def test_without_the_drive_class_and_quality_are_not_known(scene: SceneGraph, tmp_path: Path) -> None:
     extract_assets(scene, tmp_path, None, "the drive lies elsewhere", ANY)
     near = read_asset(tmp_path / "street-near")

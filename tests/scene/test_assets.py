@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from gsrecon.errors import SpecError
 from gsrecon.gaussians.ply import read_ply
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene import sealed
-from gsrecon.scene.assets import Asset, Quality, Seen, find_assets, read_asset, write_asset
+from gsrecon.scene.assets import Asset, Quality, Seen, clear_leftovers, find_assets, read_asset, write_asset
 from gsrecon.scene.sides import SIDES, azimuth, side_of
 from tests.scene.moving_things import some_gaussians
 
@@ -167,6 +170,38 @@ def test_what_a_killed_process_left_is_no_asset(tmp_path: Path) -> None:
     assert find_assets(tmp_path) == find_assets(tmp_path / "assets") == found
     assert find_assets(found[0]) == [found[0]]
     assert find_assets(tmp_path / "nothing") == []
+
+
+@pytest.mark.parametrize("when", ["while it writes", "while it swaps"])
+def test_what_a_killed_process_left_is_cleared_and_no_asset_is_lost(tmp_path: Path, when: str) -> None:
+    """The process is killed for real: with its new folder half written, or with the old one moved aside."""
+    write_asset(an_asset(1), tmp_path / "a", b"picture")
+    before = read_asset(tmp_path / "a")
+    stopped = {"while it writes": "sealed._write_flushed", "while it swaps": "sealed.os.rename"}[when]
+    program = f"""
+import os, signal
+from pathlib import Path
+from gsrecon.scene import sealed
+from gsrecon.scene.assets import write_asset
+from tests.scene.test_assets import an_asset
+real = {stopped}
+def killed(*arguments):
+    real(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+{stopped} = killed
+write_asset(an_asset(2), Path({str(tmp_path / "a")!r}), b"other")
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.glob(".a.*.*"))) == (1 if when == "while it writes" else 2)
+    mine = tmp_path / f".b.{os.getpid()}.partial"
+    strange = tmp_path / ".c.99999999.partial"
+    for folder in (mine, strange):
+        folder.mkdir()
+        (folder / ("gaussians.ply" if folder == mine else "letter.txt")).write_bytes(b"1")
+    clear_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", mine.name, strange.name}
+    assert same(read_asset(tmp_path / "a"), before)
 
 
 def test_sides_go_round_from_the_front_to_the_left() -> None:
