@@ -162,7 +162,7 @@ def test_the_app_loads_and_shows_the_scene_from_where_the_drive_begins(tab):
 def test_the_app_plays_and_pauses(tab):
     first = tab()
     before = first.shows("before")
-    first.page.get_by_label("Again from the start", exact=True).uncheck()
+    first.page.get_by_label("Repeat", exact=True).uncheck()
     first.page.get_by_role("button", name="Play", exact=True).click()
     first.until(lambda: first.viewer.shown.time_s > 0.1, "time that runs")
     first.seen("playing")
@@ -205,11 +205,11 @@ def test_the_browser_draws_the_splats_itself(tab):
     first.choose("Drawn by", "browser")
 
     def drawn(picture: np.ndarray) -> bool:
-        """The road is where it was, and so are the objects, which come after it; the sky is no splat."""
+        """Road and sky are where they were, and so are the objects, which come last."""
         told = regions(picture)
         sky, road = np.abs(told[0, 3] - rgb(SKY)).max(), np.abs(told[5] - rgb(GROUND)).max()
         there = all(has_colour(picture, rgb(COLOURS[id])) for id in ("near", "walker"))
-        return bool(sky > CLOSE and road < 2 * CLOSE and there)
+        return bool(sky < CLOSE and road < 2 * CLOSE and there)
 
     picture = first.seen_where(drawn, "splats")
     for id in ("near", "walker"):
@@ -222,7 +222,7 @@ def test_the_browser_draws_the_splats_itself(tab):
 def test_a_picture_is_saved_as_it_is_seen(tab, tmp_path: Path):
     first = tab()
     first.shows("before")
-    first.page.get_by_role("tab", name="Take away").click()
+    first.page.get_by_role("tab", name="Export").click()
     first.page.get_by_role("button", name="Picture (PNG)").click()
     first.page.get_by_text("Saved", exact=True).wait_for()
     first.seen("saved")

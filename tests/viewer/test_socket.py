@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from gsrecon.evaluation.path_file import read_path_file
-from gsrecon_viewer import client_view
+from gsrecon_viewer import client_view, sky_splats
 from gsrecon_viewer.app import Viewer
-from gsrecon_viewer.painter import paint
+from gsrecon_viewer.painter import paint, paint_with_depth
 from tests.viewer.looking import far_apart, regions, street_eye, wait_for
 from tests.viewer.painted_street import GROUND
 from tests.viewer.socket_client import SocketClient
@@ -94,10 +94,12 @@ def test_playing_moves_time_boxes_and_pictures_until_it_is_paused(viewer: Viewer
     with SocketClient(viewer.address) as client:
         client.look(street_eye(viewer.shown).world_from_cam)
         client.next_picture()
-        before = np.array(client.nodes["/boxes"]["points"])
+        before = np.array(client.nodes["/overlays/boxes"]["points"])
         client.press("Play")
         client.until(lambda: viewer.shown.time_s > 0.2, "time that runs")
-        client.until(lambda: not np.array_equal(client.nodes["/boxes"]["points"], before), "boxes that move")
+        client.until(
+            lambda: not np.array_equal(client.nodes["/overlays/boxes"]["points"], before), "boxes that move"
+        )
         button = client.control("Pause")
         client.press("Pause")
         client.until(lambda: client.controls[button]["label"] == "Play", "the pause")
@@ -111,7 +113,7 @@ def test_playing_moves_time_boxes_and_pictures_until_it_is_paused(viewer: Viewer
 def test_playing_once_ends_at_the_last_moment(viewer: Viewer):
     with SocketClient(viewer.address) as client:
         client.look(street_eye(viewer.shown).world_from_cam)
-        client.choose("Again from the start", False)
+        client.choose("Repeat", False)
         client.press("Play")
         client.until(lambda: viewer.shown.time_s == viewer.shown.span_s[1], "the end")
         wait_for(lambda: not viewer.playback.playing, "the pause at the end")
@@ -135,14 +137,14 @@ def test_a_browser_that_leaves_while_its_picture_is_drawn_disturbs_nobody(
     drawing, go_on = threading.Event(), threading.Event()
     first_thread: list[int] = []
 
-    def slow(*args):
+    def slow(*args, **options):
         if not first_thread:
             first_thread.append(1)
             drawing.set()
             assert go_on.wait(20)
-        return paint(*args)
+        return paint_with_depth(*args, **options)
 
-    monkeypatch.setattr(client_view, "paint", slow)
+    monkeypatch.setattr(client_view, "paint_with_depth", slow)
     leaver = SocketClient(viewer.address)
     leaver.look(street_eye(viewer.shown).world_from_cam)
     assert drawing.wait(20)
@@ -266,9 +268,12 @@ def test_splats_for_the_browser_are_the_scene_and_follow_the_objects(viewer: Vie
         client.next_picture()
         client.choose("Drawn by", "browser")
         client.until(lambda: "/splats/0/background" in client.nodes, "the background's splats")
-        client.until(lambda: client.counts.get("GaussianSplatsMessage", 0) == 5, "background and objects")
+        client.until(
+            lambda: client.counts.get("GaussianSplatsMessage", 0) == 6, "background, objects and sky"
+        )
         client.until(lambda: client.picture is None, "no picture behind the splats")
         numbers = {name: len(node["buffer"]) // 8 for name, node in client.nodes.items() if "buffer" in node}
+        assert numbers.pop("/sky/splats") == sky_splats.COUNT
         assert sum(numbers.values()) == len(viewer.shown.scene)
         walker = "/splats/0/actors/3"
         client.until(lambda: "position" in client.nodes[walker], "the place of an object")
@@ -294,7 +299,7 @@ def test_an_object_is_chosen_moved_and_put_back_for_everybody(viewer: Viewer, tm
         for client in (one, other):
             client.look(eye.world_from_cam)
             client.next_picture()
-        before = np.array(other.nodes["/boxes"]["points"])
+        before = np.array(other.nodes["/overlays/boxes"]["points"])
         one.press("Move")
         one.until(lambda: one.notifications, "word that nothing is chosen")
         assert one.notifications[-1][0] == "That did not work"
@@ -305,7 +310,9 @@ def test_an_object_is_chosen_moved_and_put_back_for_everybody(viewer: Viewer, tm
         np.testing.assert_allclose(
             viewer.shown.object("near").world_from_actor[:3, 3], [13, -2, 0.75], atol=1e-4
         )
-        other.until(lambda: not np.array_equal(other.nodes["/boxes"]["points"], before), "boxes that follow")
+        other.until(
+            lambda: not np.array_equal(other.nodes["/overlays/boxes"]["points"], before), "boxes that follow"
+        )
         wanted = paint(viewer.shown, eye, "colours")
         other.picture_where(lambda p: far_apart(p, wanted) < JPEG, "the moved object for the other")
         assert (tmp_path / "run" / "viewer" / "edits.toml").is_file()
@@ -314,7 +321,8 @@ def test_an_object_is_chosen_moved_and_put_back_for_everybody(viewer: Viewer, tm
             lambda: viewer.shown.object("near").world_from_actor[1, 3] == pytest.approx(0, abs=1e-4), "undo"
         )
         other.until(
-            lambda: np.allclose(other.nodes["/boxes"]["points"], before, atol=1e-5), "boxes as before"
+            lambda: np.allclose(other.nodes["/overlays/boxes"]["points"], before, atol=1e-5),
+            "boxes as before",
         )
 
 

@@ -12,7 +12,7 @@ import viser
 
 from gsrecon.data.log import DrivingLog, Track
 from gsrecon.scene.groups_scene import Scene
-from gsrecon_viewer.client_view import ClientView, add_view_panel
+from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.editing import Editing
 from gsrecon_viewer.layers_panel import add_layers_panel
 from gsrecon_viewer.loop import DrawingLoop
@@ -23,6 +23,7 @@ from gsrecon_viewer.riding import Ride, ridden_pose
 from gsrecon_viewer.shown import Shown, modelled_objects
 from gsrecon_viewer.splats import BrowserSplats
 from gsrecon_viewer.takeaway_panel import TakeawayPanel
+from gsrecon_viewer.view_panel import add_view_panel
 
 LOCAL = "127.0.0.1"
 _log = logging.getLogger("gsrecon.viewer")
@@ -72,7 +73,7 @@ class Viewer:
                 self.objects = ObjectsPanel(
                     self.server, self.shown, self.editing, self.view_of, folder.parent
                 )
-        with tabs.add_tab("Take away", icon=viser.Icon.DOWNLOAD):
+        with tabs.add_tab("Export", icon=viser.Icon.DOWNLOAD):
             self.takeaway = TakeawayPanel(self.server, self.shown, folder, self.view_of)
         self.loop = DrawingLoop(lambda: self.playback.playing)
         self.overlays.refresh()
@@ -134,11 +135,12 @@ class Viewer:
             return
         cameras = [] if self.shown.recording is None else list(self.shown.recording.cameras)
         add_view_panel(view, cameras, self.shown.log is not None, lambda: self._redrawn(view))
-        self._splats[client.client_id] = BrowserSplats(client, self.shown)
+        splats = self._splats[client.client_id] = BrowserSplats(client, self.shown)
 
         @client.camera.on_update
         def _(_: object) -> None:
             view.moved()
+            splats.follow_camera()
             self.loop.wake()
 
         self.loop.add(view)
@@ -153,7 +155,11 @@ class Viewer:
         """A browser wants to see otherwise."""
         splats = self._splats.get(view.client.client_id)
         if splats is not None:
-            splats.show() if view.wishes.drawn == "splats" else splats.clear()
+            if view.wishes.drawn == "splats":
+                view.client.scene.set_background_image(None)
+                splats.show()
+            else:
+                splats.clear()
         self.loop.wake()
 
     def _changed(self) -> None:

@@ -1,5 +1,6 @@
 """One browser: its camera, how it wants to see, and when it needs a new picture."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,10 +9,13 @@ from typing import Literal, get_args
 import numpy as np
 import viser
 
-from gsrecon_viewer.comparing import COMPARISONS, Comparison, compare, letterboxed
+from gsrecon.scene.recording import RecordedFrame
+from gsrecon_viewer.comparing import Comparison, captioned, compare, letterboxed, place_in_frame
 from gsrecon_viewer.lens import Eye, pose_of, wxyz_of
+from gsrecon_viewer.occlusion import depth_to_send
+from gsrecon_viewer.overlays import OVERLAYS
 from gsrecon_viewer.pace import Pace
-from gsrecon_viewer.painter import KINDS, RGB, Kind, paint
+from gsrecon_viewer.painter import Kind, Painted, object_at, object_in_frame, paint_with_depth
 from gsrecon_viewer.riding import Ride, ridden_pose
 from gsrecon_viewer.shown import Shown
 
@@ -36,6 +40,18 @@ class Wishes:
     ride: Ride = field(default_factory=Ride)
     quality: float = 1.0
     """Share of the browser's resolution when nothing moves."""
+    through: bool = False
+    """Boxes and whatever else is drawn over the scene is seen through what is in front of it."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The next picture of a browser."""
+
+    scale: float
+    """Share of its resolution."""
+    still: bool
+    """Nothing moves: no other picture follows at once."""
 
 
 class ClientView:
@@ -51,7 +67,9 @@ class ClientView:
         self._moved_at = 0.0
         self._asked = True
         self._version = -1
-        self._scale = 0.0
+        self._sent = Wanted(0.0, still=False)
+        self._cover: viser.FrameHandle | None = None
+        self._covering = threading.Lock()
         self.pictures = 0
         """Pictures sent so far."""
 
@@ -63,33 +81,38 @@ class ClientView:
         """Something else than the scene or the camera has changed."""
         self._asked = True
 
-    def wanted_scale(self, playing: bool) -> float | None:
-        """The share of the resolution that the next picture should have; None when none is needed."""
+    def wanted(self, playing: bool) -> Wanted | None:
+        """The next picture; None when none is needed."""
         if self.wishes.drawn != "pictures":
             return None
         stale = self._asked or self._version != self._shown.version
         still = time.monotonic() - self._moved_at > STILL_AFTER_S and not playing
-        if not stale and (not still or self._scale >= self.wishes.quality):
+        finished = self._sent.still and self._sent.scale >= self.wishes.quality
+        if not stale and (not still or finished):
             return None
         eye = self.eye()
         if eye is None:
             return None
-        return min(self.wishes.quality, self.pace.scale(eye.width * eye.height, moving=not still))
+        scale = min(self.wishes.quality, self.pace.scale(eye.width * eye.height, moving=not still))
+        return Wanted(scale, still)
 
-    def draw(self, scale: float) -> None:
+    def draw(self, wanted: Wanted) -> None:
         """Draws and sends a picture."""
         # Before the camera is read, so that a move that comes meanwhile asks for the next picture.
-        self._asked, self._version, self._scale = False, self._shown.version, scale
+        self._asked, self._version, self._sent = False, self._shown.version, wanted
         eye = self.eye()
         if eye is None:
             return
         started = time.perf_counter()
-        picture = self._picture(eye, scale)
-        self.pace.drawn(picture.shape[0] * picture.shape[1], time.perf_counter() - started)
+        painted = self.painted(eye, wanted.scale, with_depth=not self.wishes.through)
+        height, width = painted.picture.shape[:2]
+        self.pace.drawn(height * width, time.perf_counter() - started)
         if not self.here() or self.wishes.drawn != "pictures":
             return
-        sharp = scale >= 1
-        self.client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if sharp else 75)
+        depth = None if painted.depth is None else depth_to_send(painted.depth, coarse=not wanted.still)
+        self.client.scene.set_background_image(
+            painted.picture, format="jpeg", jpeg_quality=90 if wanted.still else 75, depth=depth
+        )
         self.pictures += 1
 
     def follow(self) -> None:
@@ -102,8 +125,8 @@ class ClientView:
             return
         lens, eye = self._shown.recording.cameras[ride.camera], self.eye()
         aspect = lens.width / lens.height if eye is None else eye.width / eye.height
-        # All of the recorded picture is to be seen, also where the browser is narrower.
-        half = max(0.5 * lens.height / lens.K[1, 1], 0.5 * lens.width / lens.K[0, 0] / aspect)
+        # Nothing around the recorded picture is to be seen: the drive does not tell what is there.
+        half = min(0.5 * lens.height / lens.K[1, 1], 0.5 * lens.width / lens.K[0, 0] / aspect)
         with self.client.atomic():
             self.client.camera.wxyz = wxyz_of(pose)
             self.client.camera.position = tuple(pose[:3, 3].tolist())
@@ -122,64 +145,48 @@ class ClientView:
         shrink = min(1.0, LARGEST / max(width, height))
         return Eye(pose, fov, round(width * shrink), round(height * shrink))
 
-    def _picture(self, eye: Eye, scale: float) -> RGB:
+    def compared(self) -> RecordedFrame | None:
+        """The recorded picture that is compared with; None where none is."""
         wishes = self.wishes
-        if wishes.comparison is not None and wishes.ride.camera is not None:
-            frame = self._shown.nearest_frame(wishes.ride.camera)
-            both = None if frame is None else compare(self._shown, frame, wishes.comparison, wishes.wipe)
+        comparing = wishes.drawn == "pictures" and wishes.comparison is not None
+        if not comparing or wishes.ride.camera is None or self._shown.log is None:
+            return None
+        return self._shown.nearest_frame(wishes.ride.camera)
+
+    def painted(self, eye: Eye, scale: float = 1.0, with_depth: bool = False) -> Painted:
+        """The picture that this browser shows; comparisons are as large as the recording, without depth."""
+        wishes, frame = self.wishes, self.compared()
+        if frame is not None and wishes.comparison is not None:
+            both = compare(self._shown, frame, wishes.comparison, wishes.wipe)
             if both is not None:
-                return letterboxed(both, eye.width / eye.height)
-        return paint(self._shown, eye.scaled(scale), wishes.kind, wishes.ride.camera)
+                told = captioned(both, wishes.comparison)
+                return Painted(letterboxed(told, eye.width / eye.height), None)
+        exposure = wishes.ride.camera
+        return paint_with_depth(self._shown, eye.scaled(scale), wishes.kind, exposure, with_depth=with_depth)
 
+    def object_at(self, x: float, y: float) -> str | None:
+        """The object at a place of what this browser shows (0 to 1 from the upper left), if there is one."""
+        wishes, eye, frame = self.wishes, self.eye(), self.compared()
+        if eye is None:
+            return None
+        if frame is None or wishes.comparison is None or self._shown.recording is None:
+            return object_at(self._shown, eye, x, y)
+        lens = self._shown.recording.cameras[frame.camera]
+        aspect = eye.width / eye.height
+        place = place_in_frame(wishes.comparison, lens.width, lens.height, aspect, x, y)
+        return None if place is None else object_in_frame(self._shown, frame, *place)
 
-def add_view_panel(
-    view: ClientView, cameras: list[str], can_compare: bool, redrawn: Callable[[], None]
-) -> None:
-    """The controls that belong to one browser."""
-    gui, wishes = view.client.gui, view.wishes
-    with gui.add_folder("View"):
-        kind = gui.add_dropdown("Show", KINDS, initial_value=wishes.kind, hint="What each pixel shows")
-        drawn = gui.add_dropdown(
-            "Drawn by",
-            ("server", "browser"),
-            initial_value="server",
-            hint="Pictures from the server are exact; splats drawn by the browser move smoothly",
-        )
-        quality = gui.add_slider("Sharpness", 0.25, 1.0, 0.05, 1.0, hint="Share of the resolution when still")
-    with gui.add_folder("Ride along", visible=bool(cameras)):
-        camera = gui.add_dropdown("Camera", ("free", *cameras), initial_value="free", hint="Follow the rig")
-        left = gui.add_slider("Left [m]", -5.0, 5.0, 0.1, 0.0)
-        up = gui.add_slider("Up [m]", -1.5, 8.0, 0.1, 0.0)
-        yaw = gui.add_slider("Turn [deg]", -180.0, 180.0, 1.0, 0.0, hint="Counter-clockwise from above")
-        comparison = gui.add_dropdown(
-            "Compare", ("off", *COMPARISONS), initial_value="off", visible=can_compare,
-            hint="With the recorded picture; takes the offsets away",
-        )  # fmt: skip
-        wipe = gui.add_slider("Wipe", 0.0, 1.0, 0.01, 0.5, visible=False)
+    def cover_overlays(self, hide: bool | None = None) -> None:
+        """Hides boxes and the like in this browser alone, or shows them again.
 
-    def changed(_: object = None) -> None:
-        wishes.kind = kind.value
-        wishes.quality = quality.value
-        chosen = None if camera.value == "free" else camera.value
-        how: Comparison | None = next((c for c in COMPARISONS if c == comparison.value), None)
-        if how is not None and chosen is None:
-            camera.value = chosen = cameras[0]
-        wishes.comparison = how
-        offsets = (0.0, 0.0, 0.0) if how is not None else (left.value, up.value, yaw.value)
-        wishes.ride = Ride(chosen, *offsets)
-        wishes.wipe = wipe.value
-        wipe.visible = how == "wipe"
-        view.follow()
-        view.ask()
-        redrawn()
-
-    for control in (kind, quality, camera, left, up, yaw, comparison, wipe):
-        control.on_update(changed)
-
-    @drawn.on_update
-    def _(_: object) -> None:
-        wishes.drawn = "pictures" if drawn.value == "server" else "splats"
-        if wishes.drawn == "splats":
-            view.client.scene.set_background_image(None)
-        view.ask()
-        redrawn()
+        Args:
+            hide: Whether to; None hides them where pictures are compared, of which they fit neither.
+        """
+        hide = self.compared() is not None if hide is None else hide
+        with self._covering:
+            if hide and self._cover is None:
+                # A node of a browser's own takes the place of the one that all share.
+                self._cover = self.client.scene.add_frame(OVERLAYS, show_axes=False, visible=False)
+            elif not hide and self._cover is not None:
+                self._cover.remove()
+                self._cover = None

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from gsrecon.data.pictures import to_uint8
 from gsrecon.scene.recording import RecordedFrame
@@ -60,10 +60,54 @@ def recorded_picture(shown: Shown, frame: RecordedFrame) -> RGB | None:
     return picture
 
 
+def captioned(picture: RGB, how: Comparison) -> RGB:
+    """A comparison with words about what is what."""
+    height, width = picture.shape[:2]
+    size = max(10, round(height / 22))
+    if how == "error":
+        words = {0: "orange: where the scene differs from the recording"}
+    else:
+        words = {0: "recorded", (width // 2 if how == "side by side" else width): "reconstructed"}
+    drawn = Image.fromarray(picture)
+    pen = ImageDraw.Draw(drawn)
+    for left, word in words.items():
+        anchor, place = ("rt", (left - size, size)) if left == width else ("lt", (left + size, size))
+        box = pen.textbbox(place, word, font_size=size, anchor=anchor)
+        pen.rectangle((box[0] - 4, box[1] - 3, box[2] + 4, box[3] + 3), fill=(0, 0, 0))
+        pen.text(place, word, font_size=size, anchor=anchor, fill=(255, 255, 255))
+    return np.asarray(drawn)
+
+
+def place_in_frame(
+    how: Comparison, width: int, height: int, aspect: float, x: float, y: float
+) -> tuple[float, float] | None:
+    """Where a place of a comparison is in the recorded picture; None where it is in the bars around.
+
+    Args:
+        how: What is compared how.
+        width: Of the recorded picture [px].
+        height: Of the recorded picture [px].
+        aspect: The browser's.
+        x: From the browser's left edge (0) to its right (1).
+        y: From its upper edge (0) to its lower (1).
+    """
+    beside = 2 if how == "side by side" else 1
+    full_width, full_height = _boxed_size(beside * width, height, aspect)
+    column = x * full_width - (full_width - beside * width) // 2
+    row = y * full_height - (full_height - height) // 2
+    if not (0 <= column < beside * width and 0 <= row < height):
+        return None
+    return (column % width) / width, row / height
+
+
+def _boxed_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    return max(width, round(height * aspect)), max(height, round(width / aspect))
+
+
 def letterboxed(picture: RGB, aspect: float) -> RGB:
     """A picture with black bars, so that it has the browser's aspect (width over height)."""
     height, width = picture.shape[:2]
-    full_width, full_height = max(width, round(height * aspect)), max(height, round(width / aspect))
+    full_width, full_height = _boxed_size(width, height, aspect)
     canvas = np.zeros((full_height, full_width, 3), dtype=np.uint8)
     top, left = (full_height - height) // 2, (full_width - width) // 2
     canvas[top : top + height, left : left + width] = picture

@@ -1,59 +1,85 @@
-"""Handles on the chosen object: drag it over the road, turn it about its upright axis."""
+"""Handles on the chosen object: drag it over the road, lift it, turn it about its upright axis."""
 
 import threading
 from collections.abc import Callable
 
 import numpy as np
 import viser
+from jaxtyping import Float64
 
 from gsrecon_viewer.lens import pose_of, wxyz_of
-from gsrecon_viewer.shown import Shown
+from gsrecon_viewer.overlays import OVERLAYS
+from gsrecon_viewer.shown import ShownObject
 
 Dragged = Callable[[viser.ClientHandle, tuple[float, float, float], float], None]
+Dragging = Callable[[Float64[np.ndarray, "4 4"]], None]
 _LEAST_M, _LEAST_DEG = 0.02, 0.5
+_SIZE_M = 2.0
 
 
 class Gizmo:
-    """At most one, where the chosen object is."""
+    """At most one, where the chosen object is.
 
-    def __init__(self, server: viser.ViserServer, shown: Shown, dragged: Dragged) -> None:
-        self._server, self._shown, self._dragged = server, shown, dragged
-        self._handle: viser.TransformControlsHandle | None = None
+    viser draws an arc about an axis where the other two are active. So one set of handles has the two level
+    axes and their arc, about the upright one, and another has the upright arrow alone.
+    """
+
+    def __init__(self, server: viser.ViserServer, dragging: Dragging, dragged: Dragged) -> None:
+        """No handles yet.
+
+        Args:
+            server: Where to put them.
+            dragging: Called with where the object is being dragged to, in world.
+            dragged: Called with the browser, forward, left and up [m], and degrees turned, when it is let go.
+        """
+        self._server, self._on_drag, self._on_end = server, dragging, dragged
+        self._handles: list[viser.TransformControlsHandle] = []
         self._dragging = False
         self._one = threading.Lock()
 
-    def follow(self, id: str | None) -> None:
-        """Puts the handles on an object at the moment that is shown, or takes them away."""
-        thing = None if id is None else self._shown.object(id)
+    def follow(self, thing: ShownObject | None) -> None:
+        """Puts the handles on an object, or takes them away."""
         if thing is None:
-            if self._handle is not None:
-                self._handle.visible = False
+            for handle in self._handles:
+                handle.visible = False
             return
         if self._dragging:
             return
         with self._one:
-            if self._handle is None:
-                self._handle = self._made()
-        self._handle.wxyz = wxyz_of(thing.world_from_actor)
-        self._handle.position = tuple(thing.world_from_actor[:3, 3].tolist())
-        self._handle.visible = True
+            if not self._handles:
+                self._handles = [
+                    self._made("ground", (True, True, False)),
+                    self._made("up", (False, False, True)),
+                ]
         self._start = thing.world_from_actor
+        self._place(thing.world_from_actor)
+        for handle in self._handles:
+            handle.visible = True
 
-    def _made(self) -> viser.TransformControlsHandle:
+    def _place(
+        self, pose: Float64[np.ndarray, "4 4"], but: viser.TransformControlsHandle | None = None
+    ) -> None:
+        for handle in self._handles:
+            if handle is not but:
+                handle.wxyz, handle.position = wxyz_of(pose), tuple(pose[:3, 3].tolist())
+
+    def _made(self, name: str, axes: tuple[bool, bool, bool]) -> viser.TransformControlsHandle:
         handle = self._server.scene.add_transform_controls(
-            "/gizmo", scale=2.0, disable_sliders=False, rotation_limits=((0, 0), (0, 0), (-1000, 1000)),
-            depth_test=False,
-        )  # fmt: skip
+            f"{OVERLAYS}/handles/{name}", scale=_SIZE_M, line_width=4.0, active_axes=axes, depth_test=False
+        )
 
         @handle.on_update
         def _(event: viser.TransformControlsEvent) -> None:
+            pose = pose_of(handle.wxyz, handle.position)
             self._dragging = event.phase != "end"
+            self._place(pose, but=handle)
+            self._on_drag(pose)
             if self._dragging:
                 return
-            moved = np.linalg.inv(self._start) @ pose_of(handle.wxyz, handle.position)
+            moved = np.linalg.inv(self._start) @ pose
             by, turn = moved[:3, 3], float(np.degrees(np.arctan2(moved[1, 0], moved[0, 0])))
             if event.client is not None and (np.linalg.norm(by) > _LEAST_M or abs(turn) > _LEAST_DEG):
                 forward, left, up = (round(float(v), 3) for v in by)
-                self._dragged(event.client, (forward, left, up), round(turn, 2))
+                self._on_end(event.client, (forward, left, up), round(turn, 2))
 
         return handle

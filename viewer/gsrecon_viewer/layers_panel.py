@@ -10,7 +10,7 @@ from gsrecon_viewer.shown import Shown
 _TOLD = {
     "boxes": ("Boxes", "3D boxes of the objects"),
     "ids": ("Ids", "Id and class above each box"),
-    "way": ("Way of the vehicle", "Where it went"),
+    "way": ("Vehicle's way", "Where it went"),
     "cameras": ("Cameras", "The rig's cameras at this moment"),
     "lidar": ("Lidar", "Points of the nearest sweep, coloured by height"),
     "lanes": ("Lanes", "Lane lines of the map"),

@@ -60,19 +60,19 @@ class DrawingLoop:
         now = time.monotonic()
         needs = {}
         for key, view in list(self._views.items()):
-            scale = view.wanted_scale(self._playing())
-            if scale is None:
+            wanted = view.wanted(self._playing())
+            if wanted is None:
                 self._waiting.pop(key, None)
             else:
                 self._waiting.setdefault(key, now)
-                needs[key] = (view, scale)
+                needs[key] = (view, wanted)
         if not needs:
             return False
         key = min(needs, key=lambda k: self._waiting.get(k, now))
         self._waiting.pop(key, None)
-        view, scale = needs[key]
+        view, wanted = needs[key]
         try:
-            view.draw(scale)
+            view.draw(wanted)
         except Exception as error:  # what a browser sends is not ours: the others still want pictures
             self._tell(view, error)
         return True

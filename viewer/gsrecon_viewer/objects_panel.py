@@ -24,12 +24,15 @@ from gsrecon.scene.edits import (
 from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.editing import Editing
 from gsrecon_viewer.gizmo import Gizmo
-from gsrecon_viewer.painter import object_at
+from gsrecon_viewer.highlight import Highlight
+from gsrecon_viewer.overlays import OVERLAYS
 from gsrecon_viewer.shown import Shown, modelled_objects
 from gsrecon_viewer.telling import say, telling
 from gsrecon_viewer.thumbnails import as_html, thumbnail
 
 NOTHING = "none"
+_NONE_TOLD = "Click an object in the picture, then drag its handles."
+_PLACES = f"{OVERLAYS}/waypoints"
 ViewOf = Callable[[viser.ClientHandle | None], ClientView | None]
 
 
@@ -45,9 +48,12 @@ class ObjectsPanel:
         self._pictures: dict[str, str] = {}
         self._waypoints: list[tuple[float, float]] = []
         gui = server.gui
-        self._object = gui.add_dropdown("Object", (NOTHING, *self._ids()), hint="Or click one in the picture")
-        self._told = gui.add_html("")
-        gui.add_button("Look at it", icon=viser.Icon.EYE).on_click(self._look)
+        with gui.add_folder("Chosen"):
+            self._object = gui.add_dropdown(
+                "Object", (NOTHING, *self._ids()), hint="Or click one in the picture"
+            )
+            self._told = gui.add_html(_NONE_TOLD)
+            gui.add_button("Look at it", icon=viser.Icon.EYE).on_click(self._look)
         self._add_actions()
         with gui.add_folder("Edits"):
             self._list = gui.add_markdown("Nothing was edited.")
@@ -60,7 +66,8 @@ class ObjectsPanel:
         with gui.add_folder("All objects", expand_by_default=False):
             self._sheet = gui.add_html("")
         self._object.on_update(lambda _: self._chosen())
-        self.gizmo = Gizmo(server, shown, self._dragged)
+        self.highlight = Highlight(server)
+        self.gizmo = Gizmo(server, self.highlight.at, self._dragged)
         server.scene.on_click()(self._clicked)
         self._stopped = False
         self._thread = threading.Thread(
@@ -88,7 +95,9 @@ class ObjectsPanel:
 
     def refresh(self) -> None:
         """Follows the scene and the moment that are shown."""
-        self.gizmo.follow(self.chosen)
+        thing = None if self.chosen is None else self._shown.object(self.chosen)
+        self.gizmo.follow(thing)
+        self.highlight.follow(thing)
 
     def _ids(self) -> list[str]:
         return sorted(modelled_objects(self._shown.scene))
@@ -202,10 +211,10 @@ class ObjectsPanel:
         self._list.content = "\n".join(lines) or "Nothing was edited."
 
     def _chosen(self) -> None:
-        self.gizmo.follow(self.chosen)
+        self.refresh()
         id = self.chosen
         if id is None:
-            self._told.content = ""
+            self._told.content = _NONE_TOLD
             return
         node, number = modelled_objects(self._shown.scene)[id]
         length, width, height = node.sizes_lwh[number].tolist()
@@ -230,13 +239,15 @@ class ObjectsPanel:
 
     def _clicked(self, event: viser.SceneClickEvent) -> None:
         with telling(event.client):
-            if self._placing.value:
-                self._add_place(np.array(event.ray_origin), np.array(event.ray_direction))
-                return
             view = self._view_of(event.client)
-            eye = None if view is None else view.eye()
-            if eye is not None:
-                self.choose(object_at(self._shown, eye, *event.screen_pos))
+            if view is None:
+                return
+            if not self._placing.value:
+                self.choose(view.object_at(*event.screen_pos))
+            elif view.compared() is not None:
+                raise ValueError("places are clicked in the scene: switch 'Compare' off first")
+            else:
+                self._add_place(np.array(event.ray_origin), np.array(event.ray_direction))
 
     def _add_place(self, origin: np.ndarray, direction: np.ndarray) -> None:
         place = on_ground(self._editing, origin, direction)
@@ -256,13 +267,13 @@ class ObjectsPanel:
 
     def _mark_places(self) -> None:
         if not self._waypoints:
-            self._server.scene.remove_by_name("/waypoints")
+            self._server.scene.remove_by_name(_PLACES)
             return
         flat = np.array(self._waypoints)
         ground = self._editing.surroundings.ground
         height = np.zeros(len(flat)) if ground is None else ground.nearest(flat)
         points = np.concatenate([flat, height[:, None] + 0.1], axis=1).astype(np.float32)
-        self._server.scene.add_point_cloud("/waypoints", points, (255, 90, 60), point_size=0.25)
+        self._server.scene.add_point_cloud(_PLACES, points, (255, 90, 60), point_size=0.25)
 
     def _free_id(self, id: str) -> str:
         taken, number = set(self._ids()) | set(self._shown.classes), 2

@@ -12,6 +12,8 @@ from gsrecon_viewer.lens import wxyz_of
 from gsrecon_viewer.painter import colour_of
 from gsrecon_viewer.shown import Shown, ShownObject
 
+OVERLAYS = "/overlays"
+"""Everything that is drawn over the scene is below this node."""
 MOST_LABELS = 8
 """Ids that are written at a time."""
 LIDAR_POINTS = 30_000
@@ -44,6 +46,7 @@ class Overlays:
         self._handles: dict[str, viser.SceneNodeHandle] = {}
         self._lidar_of: int | None = None
         self._one = threading.Lock()
+        server.scene.add_frame(OVERLAYS, show_axes=False)
 
     def refresh(self) -> None:
         """Brings everything to the moment that is shown and to what is switched on."""
@@ -74,7 +77,11 @@ class Overlays:
             else:
                 text = id if thing.category in id else f"{id} {thing.category}"
                 self._labels[id] = self._server.scene.add_label(
-                    f"/labels/{len(self._labels)}-{id}", text, position=place
+                    f"{OVERLAYS}/labels/{len(self._labels)}-{id}",
+                    text,
+                    position=place,
+                    depth_test=True,
+                    anchor="bottom-center",
                 )
 
     def _named(self, objects: list[ShownObject]) -> list[ShownObject]:
@@ -110,8 +117,8 @@ class Overlays:
             if handle is None:
                 fov = float(2 * np.arctan(0.5 * lens.height / lens.K[1, 1]))
                 self._handles[f"camera {name}"] = self._server.scene.add_camera_frustum(
-                    f"/cameras/{name}", fov, lens.width / lens.height, scale=0.6, color=(255, 200, 60),
-                    wxyz=pose, position=place,
+                    f"{OVERLAYS}/cameras/{name}", fov, lens.width / lens.height, scale=0.6,
+                    color=(255, 200, 60), wxyz=pose, position=place,
                 )  # fmt: skip
             else:
                 handle.wxyz, handle.position = pose, place
@@ -134,7 +141,7 @@ class Overlays:
         points = points[:: max(1, len(points) // LIDAR_POINTS)]
         world = points @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
         self._handles["lidar"] = self._server.scene.add_point_cloud(
-            "/lidar", world.astype(np.float32), height_colours(world[:, 2]), point_size=0.04
+            f"{OVERLAYS}/lidar", world.astype(np.float32), height_colours(world[:, 2]), point_size=0.04
         )
         return None
 
@@ -154,7 +161,7 @@ class Overlays:
         thickness: float = 0.04,
     ) -> None:
         self._handles[name] = self._server.scene.add_line_segments(
-            f"/{name}", points, colours, thickness=thickness
+            f"{OVERLAYS}/{name}", points, colours, thickness=thickness
         )
 
     def _drop(self, name: str) -> None:

@@ -2,7 +2,7 @@
 
 import colorsys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Literal, get_args
 
@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Float32, Int32, UInt8
 
 from gsrecon.data.pictures import to_uint8
-from gsrecon.scene.render import render
+from gsrecon.ops.settings import Rasterized, RasterizeSettings
+from gsrecon.scene.graph import SceneGraph
+from gsrecon.scene.recording import RecordedFrame
+from gsrecon.scene.render import render, render_frame
 from gsrecon_viewer.lens import Eye
 from gsrecon_viewer.shown import Shown
 
@@ -20,12 +23,30 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 RGB = UInt8[np.ndarray, "H W 3"]
 FARTHEST_M = 80.0
 """Depths from here on have the last colour."""
+_OPAQUE = 0.5  # what lets more of the light through than it stops hides nothing
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A picture, and how far away what it shows is."""
+
+    picture: RGB
+    depth: Float32[np.ndarray, "H W"] | None
+    """Along the view [m], infinite in the sky; None where it was not asked for."""
 
 
 def paint(
     shown: Shown, eye: Eye, kind: Kind, exposure: str | None = None, time_s: float | None = None
 ) -> RGB:
-    """One picture.
+    """One picture; see `paint_with_depth`."""
+    return paint_with_depth(shown, eye, kind, exposure, time_s, with_depth=False).picture
+
+
+def paint_with_depth(
+    shown: Shown, eye: Eye, kind: Kind, exposure: str | None = None, time_s: float | None = None,
+    with_depth: bool = True,
+) -> Painted:  # fmt: skip
+    """One picture, and if wanted the depths of its pixels.
 
     Args:
         shown: Scene and time; its lock is taken.
@@ -33,26 +54,36 @@ def paint(
         kind: What to show of each pixel.
         exposure: As this recorded camera would expose; None takes the scene's own colours.
         time_s: Another moment than the one that is shown [s].
+        with_depth: Give the depths, too, which takes a twentieth more time.
     """
     with shown.lock, torch.no_grad():
         graph = shown.graph(eye.world_from_cam)
-        ids = kind in ("objects", "classes")
-        settings = replace(graph.settings, depth=kind == "depth", ids=ids, absgrad=False)
+        ids, depth = kind in ("objects", "classes"), with_depth or kind == "depth"
+        settings = replace(graph.settings, depth=depth, ids=ids, absgrad=False)
         known = None if graph.appearance is None or exposure is None else exposure
         moment = torch.tensor([shown.time_s if time_s is None else time_s])
         drawn = render(graph, eye.cameras(), moment, settings, exposure=known)
-        if kind == "colours":
-            return to_uint8(drawn.image[0].cpu().float().numpy())
-        if kind == "depth":
-            assert drawn.depth is not None
-            return depth_colours(drawn.depth[0].cpu().float().numpy())
-        if kind == "alpha":
-            grey = (drawn.alpha[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
-            return np.repeat(grey[..., None], 3, axis=2)
-        assert drawn.ids is not None
-        names = graph.objects.ids
-        picture = drawn.ids[0].cpu().numpy()
-    return id_colours(picture, names, shown.classes if kind == "classes" else None)
+        picture = _coloured(drawn, kind, graph.objects.ids, shown.classes)
+        return Painted(picture, _opaque_depth(drawn) if with_depth else None)
+
+
+def _coloured(drawn: Rasterized, kind: Kind, names: list[str], classes: Mapping[str, str]) -> RGB:
+    if kind == "colours":
+        return to_uint8(drawn.image[0].cpu().float().numpy())
+    if kind == "depth":
+        assert drawn.depth is not None
+        return depth_colours(drawn.depth[0].cpu().float().numpy())
+    if kind == "alpha":
+        grey = (drawn.alpha[0].clamp(0, 1) * 255).round().byte().cpu().numpy()
+        return np.repeat(grey[..., None], 3, axis=2)
+    assert drawn.ids is not None
+    return id_colours(drawn.ids[0].cpu().numpy(), names, classes if kind == "classes" else None)
+
+
+def _opaque_depth(drawn: Rasterized) -> Float32[np.ndarray, "H W"]:
+    assert drawn.depth is not None
+    depth = torch.where(drawn.alpha[0] > _OPAQUE, drawn.depth[0], torch.inf)
+    return depth.cpu().float().numpy()
 
 
 def object_at(shown: Shown, eye: Eye, x: float, y: float) -> str | None:
@@ -60,13 +91,28 @@ def object_at(shown: Shown, eye: Eye, x: float, y: float) -> str | None:
     small = eye.scaled(min(1.0, 480 / max(eye.width, eye.height)))
     with shown.lock, torch.no_grad():
         graph = shown.graph(small.world_from_cam)
-        settings = replace(graph.settings, depth=False, ids=True, absgrad=False)
-        drawn = render(graph, small.cameras(), torch.tensor([shown.time_s]), settings)
-        assert drawn.ids is not None
-        row = min(small.height - 1, int(y * small.height))
-        column = min(small.width - 1, int(x * small.width))
-        number = int(drawn.ids[0, row, column])
-        return graph.objects.ids[number - 1] if number > 0 else None
+        drawn = render(graph, small.cameras(), torch.tensor([shown.time_s]), _ids_alone(graph))
+        return _named_at(drawn, graph.objects.ids, x, y)
+
+
+def object_in_frame(shown: Shown, frame: RecordedFrame, x: float, y: float) -> str | None:
+    """The object that the scene shows at a place of a recorded picture, at that picture's moment."""
+    with shown.lock, torch.no_grad():
+        assert shown.recording is not None
+        graph = shown.graph(frame.world_from_cam)
+        drawn = render_frame(graph, shown.recording, frame, _ids_alone(graph))
+        return _named_at(drawn, graph.objects.ids, x, y)
+
+
+def _ids_alone(graph: SceneGraph) -> RasterizeSettings:
+    return replace(graph.settings, depth=False, ids=True, absgrad=False)
+
+
+def _named_at(drawn: Rasterized, names: list[str], x: float, y: float) -> str | None:
+    assert drawn.ids is not None
+    height, width = drawn.ids.shape[1:]
+    number = int(drawn.ids[0, min(height - 1, int(y * height)), min(width - 1, int(x * width))])
+    return names[number - 1] if number > 0 else None
 
 
 def depth_colours(depth: Float32[np.ndarray, "H W"]) -> RGB:

@@ -19,10 +19,11 @@ class Playback:
         self._stopped = False
         start, end = shown.span_s
         gui = server.gui
-        self._time = gui.add_slider("Time [s]", start, max(end, start + 0.01), 0.01, start)
-        self._button = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
-        self._speed = gui.add_dropdown("Speed", ("0.25", "0.5", "1", "2"), initial_value="1")
-        self._loop = gui.add_checkbox("Again from the start", True)
+        with gui.add_folder("Moment"):
+            self._time = gui.add_slider("Time [s]", start, max(end, start + 0.01), 0.01, start)
+            self._button = gui.add_button("Play", icon=viser.Icon.PLAYER_PLAY)
+            self._speed = gui.add_dropdown("Speed", ("0.25", "0.5", "1", "2"), initial_value="1")
+            self._loop = gui.add_checkbox("Repeat", True, hint="Again from the start at the end")
         self._time.on_update(self._chosen)
         self._button.on_click(lambda _: self.toggle())
         self._thread = threading.Thread(target=self._run, name="gsrecon-viewer-time", daemon=True)

@@ -1,4 +1,4 @@
-"""Splats that the browser draws itself: the background once, every object in a frame that moves."""
+"""Splats that the browser draws itself: background and sky once, every object in a frame that moves."""
 
 import threading
 
@@ -13,6 +13,7 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene, parts
 from gsrecon_viewer.lens import wxyz_of
 from gsrecon_viewer.shown import Shown
+from gsrecon_viewer.sky_splats import FOLLOWS_AFTER_M, sky_splats
 
 FAINTEST = 0.02
 """Gaussians with less opacity are left out: they cost as much as the others and show next to nothing."""
@@ -30,6 +31,7 @@ class BrowserSplats:
         self._handles: list[viser.SceneNodeHandle] = []
         self._frames: dict[tuple[str, int], viser.FrameHandle] = {}
         self._moving: list[RigidActors] = []
+        self._sky: viser.FrameHandle | None = None
 
     def show(self) -> None:
         """Sends what has changed: everything for another scene, else only where things are."""
@@ -45,13 +47,33 @@ class BrowserSplats:
         with self._one:
             for handle in [*self._handles, *self._frames.values()]:
                 handle.remove()
-            self._handles, self._frames, self._moving, self._sent = [], {}, [], None
+            if self._sky is not None:
+                self._sky.remove()
+            self._handles, self._frames, self._moving, self._sent, self._sky = [], {}, [], None, None
+
+    def follow_camera(self) -> None:
+        """Keeps the sky around the camera."""
+        sky = self._sky
+        if sky is None:
+            return
+        here = self._client.camera.position
+        if np.linalg.norm(here - np.array(sky.position)) > FOLLOWS_AFTER_M:
+            sky.position = tuple(here.tolist())
 
     def _send(self) -> None:
         self.clear()
         with self._shown.lock:
             for number, graph in enumerate(parts(self._shown.scene)):
                 self._send_graph(graph, f"/splats/{number}")
+                self._send_sky(graph)
+        self.follow_camera()
+
+    def _send_sky(self, graph: SceneGraph) -> None:
+        """The first sky there is: those of a scene's groups are one and the same."""
+        if graph.sky is None or graph.sky.id in self._shown.hidden_nodes or self._sky is not None:
+            return
+        self._sky = self._client.scene.add_frame("/sky", show_axes=False)
+        self._client.scene.add_gaussian_splats("/sky/splats", **sky_splats(graph.sky))
 
     def _send_graph(self, graph: SceneGraph, place: str) -> None:
         for node in graph.gaussian_nodes:

@@ -11,8 +11,8 @@ from gsrecon.evaluation.export import export_nodes, export_ply
 from gsrecon.evaluation.path_file import read_path_file
 from gsrecon.files import written_aside
 from gsrecon_viewer.client_view import ClientView
-from gsrecon_viewer.painter import paint
 from gsrecon_viewer.path_recorder import PathRecorder, render_film
+from gsrecon_viewer.seen import seen_by
 from gsrecon_viewer.shown import Shown
 from gsrecon_viewer.telling import say, telling
 
@@ -37,7 +37,12 @@ class TakeawayPanel:
             gui.add_button("Save path", icon=viser.Icon.DEVICE_FLOPPY).on_click(self._save)
             gui.add_button("Render film", icon=viser.Icon.MOVIE).on_click(self._film)
             self._progress = gui.add_progress_bar(0.0, visible=False)
-        with gui.add_folder("Take away"):
+        with gui.add_folder("Picture and splats"):
+            self._with_boxes = gui.add_checkbox(
+                "With boxes",
+                False,
+                hint="And what else is drawn over the scene, as the browser has it",
+            )
             gui.add_button("Picture (PNG)", icon=viser.Icon.PHOTO_DOWN).on_click(self._picture)
             gui.add_button("Splats of this moment (PLY)", icon=viser.Icon.FILE_EXPORT).on_click(self._ply)
             gui.add_button("Splats, a file a part (PLY)", icon=viser.Icon.FILES).on_click(self._nodes)
@@ -60,11 +65,16 @@ class TakeawayPanel:
 
     def _save(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
-            say(event.client, "Saved", str(self._path_file()))
+            path = self._path_file()
+            renamed = path.stem != self._file("paths", self._name.value, "toml").stem
+            say(event.client, "Saved under a free name" if renamed else "Saved", str(path))
 
     def _path_file(self) -> Path:
+        """The path on disk: another path's file is left alone, and the same path is not written twice."""
         self.recorder.seconds_apart = self._apart.value
-        return self.recorder.save(self._file("paths", self._name.value, "toml"))
+        return self.recorder.save(
+            self._free("paths", self._name.value, "toml", holds=self.recorder.text().encode())
+        )
 
     def _film(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
@@ -79,7 +89,7 @@ class TakeawayPanel:
                 film = render_film(
                     self._shown,
                     path,
-                    self._file("films", self._name.value, "mp4"),
+                    self._free("films", self._name.value, "mp4"),
                     size,
                     self.recorder.keyframes[0].fov_y,
                     view.wishes.kind,
@@ -95,11 +105,9 @@ class TakeawayPanel:
     def _picture(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
             view = self._view(event)
-            eye = view.eye()
-            if eye is None:
-                return
-            picture = paint(self._shown, eye, view.wishes.kind, view.wishes.ride.camera)
-            path = self._free("pictures", f"{view.wishes.kind}-{self._shown.time_s:.2f}s", "png")
+            told = view.wishes.comparison if view.compared() is not None else view.wishes.kind
+            picture = seen_by(view, self._with_boxes.value)
+            path = self._free("pictures", f"{told}-{self._shown.time_s:.2f}s", "png")
             path.parent.mkdir(parents=True, exist_ok=True)
             with written_aside(path) as aside:
                 Image.fromarray(picture).save(aside, format="png")
@@ -131,9 +139,10 @@ class TakeawayPanel:
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or kind
         return self._folder / kind / (f"{plain}.{suffix}" if suffix else plain)
 
-    def _free(self, kind: str, name: str, suffix: str = "") -> Path:
+    def _free(self, kind: str, name: str, suffix: str = "", holds: bytes | None = None) -> Path:
+        """A path that nothing has yet, with a number if need be, or a file that `holds` just this."""
         path, number = self._file(kind, name, suffix), 2
-        while path.exists():
+        while path.exists() and (holds is None or path.read_bytes() != holds):
             path = self._file(kind, f"{name}-{number}", suffix)
             number += 1
         return path
