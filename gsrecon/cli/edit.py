@@ -72,6 +72,8 @@ class Add:
         history.add(edit)
         history.save()
         print(f"{len(history.edits)}. {told_in_one_line(edit)}")
+        if found[-1].beware:
+            print(f"beware: {found[-1].beware}")
         return 0
 
 
@@ -112,7 +114,7 @@ class Redo:
 
 @dataclass(frozen=True)
 class Check:
-    """Replays the list and tells of each entry whether it can be done, stays on the road and hits nothing."""
+    """Replays the list: can each entry be done, does it stay on the road, hit nothing, show known sides?"""
 
     def run(self, history: "EditHistory", run_folder: Path) -> int:
         """A line an entry; 1 where the list cannot be applied."""
@@ -120,8 +122,9 @@ class Check:
 
         found = _checked(run_folder, history.edits)
         for number, each in enumerate(found, 1):
+            told = "; ".join(filter(None, (each.problem, each.beware)))
             line = f"{number}. {told_in_one_line(each.edit)}: fine"
-            print(f"{'refused' if each.stops else 'beware'}: {each.problem}" if each.problem else line)
+            print(f"{'refused' if each.stops else 'beware'}: {told}" if told else line)
         return int(any(each.stops for each in found))
 
 

@@ -51,6 +51,10 @@ class Shape:
     deforming: Deforming | None = None
     home: str = INSERTED
     """Id of the node it is kept in."""
+    recorded_as: str = ""
+    """Id of the object of this scene that it is the look of; empty where it comes from elsewhere."""
+    sides: frozenset[str] | None = None
+    """From which sides it was recorded elsewhere, where that is known."""
 
     def recoloured(self, gain: Sequence[float]) -> "Shape":
         """Every colour times a gain for red, green and blue."""
@@ -291,7 +295,7 @@ def figures(node: RigidActors) -> list[Figure]:
             whole = node.deformation
             state = whole.state.detach()[rows]
             deforming = Deforming(whole, state, whole.code(number), bool(node.deforms[number]))
-        shape = Shape(Gaussians(**named), node.sizes_lwh[number], deforming, node.id)
+        shape = Shape(Gaussians(**named), node.sizes_lwh[number], deforming, node.id, id)
         clock = AS_RECORDED if node.clocks is None else tuple(node.clocks[number].tolist())
         found.append(Figure(id, shape, Way.of(node.trajectories, number, clock)))
     return found

@@ -12,6 +12,8 @@ from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.assets import ASSET, Asset, read_asset
 from gsrecon.scene.bundle import find_scene, load_scene
 from gsrecon.scene.edit_cast import INSERTED, Figure, Shape, figures
+from gsrecon.scene.edit_sides import recorded_sides
+from gsrecon.scene.recording import Recording
 from gsrecon.scene.sealed import MANIFEST
 
 _KEPT = 32
@@ -25,7 +27,8 @@ def asset_shape(folder: Path, device: torch.device) -> Shape:
     """
     asset = asset_of(folder)
     size = torch.tensor(asset.size_lwh, dtype=torch.float32)
-    return Shape(asset.gaussians.detached(), size).to(device)
+    sides = frozenset(asset.sides) if asset.seen.pictures else None
+    return Shape(asset.gaussians.detached(), size, sides=sides).to(device)
 
 
 def asset_of(folder: Path) -> Asset:
@@ -62,14 +65,17 @@ def _asset(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> Asset:
 
 @lru_cache(maxsize=_KEPT)
 def _figures(bundle: Path, stamp: tuple[tuple[str, int, int], ...], device: str) -> tuple[Figure, ...]:
-    nodes = [node for node in load_scene(bundle, device) if isinstance(node, RigidActors)]
-    return tuple(_from_elsewhere(figure) for node in nodes for figure in figures(node))
+    graph = load_scene(bundle, device)
+    nodes = [node for node in graph if isinstance(node, RigidActors)]
+    return tuple(_from_elsewhere(figure, graph.recording) for node in nodes for figure in figures(node))
 
 
-def _from_elsewhere(figure: Figure) -> Figure:
+def _from_elsewhere(figure: Figure, recording: Recording | None) -> Figure:
     shape = figure.shape
     deforming = shape.deforming if shape.deforming is not None and shape.deforming.deforms else None
-    return Figure(figure.id, Shape(shape.gaussians, shape.size_lwh, deforming, INSERTED), figure.way)
+    sides = None if recording is None else recorded_sides(figure, recording)
+    looks = Shape(shape.gaussians, shape.size_lwh, deforming, INSERTED, sides=sides)
+    return Figure(figure.id, looks, figure.way)
 
 
 def source_checksum(asset: Path | None, scene: Path | None) -> str:

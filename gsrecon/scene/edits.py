@@ -10,7 +10,7 @@ The format is described in docs/edits.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gsrecon.errors import SpecError
 from gsrecon.scene.edit_actions import (
@@ -38,6 +38,7 @@ from gsrecon.scene.edit_file import (
     told_in_one_line,
     write_edits,
 )
+from gsrecon.scene.edit_sides import looked_at_unseen
 from gsrecon.scene.edit_sources import source_checksum
 from gsrecon.scene.edit_stage import Stage
 from gsrecon.scene.graph import SceneGraph
@@ -85,6 +86,8 @@ class Checked:
     """One sentence; empty where nothing is."""
     stops: bool = False
     """The list cannot be applied for it."""
+    beware: str = ""
+    """One sentence about what will not look right; empty where nothing is known of it."""
 
 
 def apply_edits(graph: SceneGraph, edits: Sequence[Edit], surroundings: Surroundings | None = None) -> None:
@@ -116,9 +119,16 @@ def check_edits(
     """Tries every entry of a list; the scene stays as it is.
 
     Besides what keeps a list from being applied, collisions of objects that were moved or doubled are told,
-    and objects through which the recorded camera goes.
+    objects through which the recorded camera goes, and objects that it would see from sides of which there
+    are no pictures.
     """
-    return _applied(Cast(graph), edits, surroundings or Surroundings(graph))
+    cast = Cast(graph)
+    found = _applied(cast, edits, surroundings or Surroundings(graph))
+    last = _last_placed(found)
+    for id, told in looked_at_unseen(cast, set(last) & set(cast.ids), Cast(graph)).items():
+        number = last[id]
+        found[number] = replace(found[number], beware=f"{_place(number, edits[number])}: {told}")
+    return found
 
 
 def named_objects(edits: Sequence[Edit]) -> frozenset[str]:
@@ -165,11 +175,7 @@ def act(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[C
 
 def _applied(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[Checked]:
     found = act(cast, edits, surroundings)
-    last = {
-        each.edit.placed: number
-        for number, each in enumerate(found)
-        if each.edit.placed is not None and not each.stops
-    }
+    last = _last_placed(found)
     for id, time_s in meeting_camera(cast, set(last) & set(cast.ids)).items():
         told = f"{_place(last[id], edits[last[id]])}: the recorded camera is in {id} at {time_s:.1f} s"
         found[last[id]] = Checked(edits[last[id]], told)
@@ -180,6 +186,15 @@ def _applied(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> l
         told = f"{_place(last[id], edit)}: {collision}; choose another place, or set allow_collisions = true"
         found[last[id]] = Checked(edit, told, not isinstance(edit, Move | Duplicate))
     return found
+
+
+def _last_placed(found: Sequence[Checked]) -> dict[str, int]:
+    """The last entry that says where each object is, of those that could be done."""
+    return {
+        each.edit.placed: number
+        for number, each in enumerate(found)
+        if each.edit.placed is not None and not each.stops
+    }
 
 
 def _free(edit: Edit) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from gsrecon.cli.main import run as command
 from gsrecon.scene.edits import Drive, Move, Recolour, read_edits
 from tests.labels.street import street_run
+from tests.scene.street_in_groups import grouped_street_run
 
 
 @pytest.fixture(name="street", scope="module")
@@ -96,3 +97,37 @@ def test_check_tells_of_every_entry_and_fails_where_the_list_cannot_be_applied(s
     assert lines[0].startswith("beware: edit 1 (move far): far is in near")
     assert lines[1].startswith("refused: edit 2 (remove tank): the scene has no object")
     assert lines[2] == "3. exposure gain 1.2: fine"
+
+
+def test_sides_that_nobody_recorded_are_told_but_keep_no_entry_out(street, tmp_path, capsys):
+    edits = tmp_path / "edits.toml"
+    assert edit(street, edits, "add", "move", "near", "--turn-deg", "180") == 0
+    told = "edit 1 (move near): near would be looked at from front, where nobody recorded it"
+    assert f"\nbeware: {told}" in capsys.readouterr().out
+    assert read_edits(edits) == (Move("near", turn_deg=180.0),)
+    assert edit(street, edits, "check") == 0
+    assert capsys.readouterr().out.startswith(f"beware: {told}")
+    put = ("--by", "-9", "-1.6", "0", "--turn-deg", "180", "--allow-collisions")
+    assert edit(street, edits, "add", "move", "far", *put) == 0
+    capsys.readouterr()
+    assert edit(street, edits, "check") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_a_run_in_groups_is_edited_and_drawn_like_any_other(tmp_path, capsys):
+    run = grouped_street_run(tmp_path)
+    edits = tmp_path / "edits.toml"
+    assert edit(run, edits, "add", "move", "walker", "--by", "0", "0.5", "0") == 0
+    assert edit(run, edits, "add", "remove", "near") == 0
+    assert edit(run, edits, "add", "duplicate", "far", "far too", "--by", "0", "4", "0") == 0
+    assert edit(run, edits, "check") == 0
+    assert edit(run, edits, "add", "remove", "tank") == 1
+    assert "it has far, hidden, walker, far too" in capsys.readouterr().err
+    plain, changed = tmp_path / "plain", tmp_path / "changed"
+    drawn = ("render", str(run), "--no-film", "--device=cpu")
+    assert command([*drawn, f"--out={plain}"]) == 0
+    assert command([*drawn, f"--edits={edits}", f"--out={changed}"]) == 0
+    names = sorted(path.name for path in plain.glob("*.png"))
+    assert names == sorted(path.name for path in changed.glob("*.png"))
+    assert names
+    assert all((plain / name).read_bytes() != (changed / name).read_bytes() for name in names)

@@ -1,0 +1,91 @@
+"""From which sides an object was recorded, and from which it is looked at where an edit list puts it."""
+
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+
+from gsrecon.scene.edit_cast import Cast, Figure
+from gsrecon.scene.groups_sight import half_angle
+from gsrecon.scene.recording import RecordedFrame, Recording
+from gsrecon.scene.sides import SIDES, azimuth
+
+_PIXELS = 100
+"""A picture counts where an object has about this many pixels, as in `gsrecon assets`."""
+_BESIDE = math.radians(45)
+"""A view this near to the middle of a recorded side still shows mostly what was recorded."""
+_MOST_PICTURES = 600
+"""Of a long recording, so many pictures tell enough."""
+
+
+def recorded_sides(figure: Figure, recording: Recording) -> frozenset[str]:
+    """The sides of an object that pictures show to which its scene was fitted, as far as boxes can tell.
+
+    Nobody knows here what stood in between.
+    """
+    fitted = [frame for frame in recording.frames if not frame.held_out] or list(recording.frames)
+    turns = _azimuths(figure, recording, _some(fitted))
+    return frozenset(SIDES[round(turn / (math.pi / 4)) % len(SIDES)] for turn in turns.tolist())
+
+
+def looked_at_unseen(cast: Cast, ids: Collection[str], before: Cast) -> dict[str, str]:
+    """Which objects the recorded cameras would see from sides that were not recorded; what to tell of each.
+
+    Args:
+        cast: All objects.
+        ids: Which to look at.
+        before: The objects as recorded.
+    """
+    recording = cast.graph.recording
+    if recording is None or not recording.frames:
+        return {}
+    pictures, told = _some(recording.frames), {}
+    for id in ids:
+        figure = cast[id]
+        source = figure.shape.recorded_as
+        seen = recorded_sides(before[source], recording) if source in before else figure.shape.sides
+        if seen is None:
+            continue
+        middles = np.array([azimuth(side) for side in SIDES if side in seen])
+        turns = _azimuths(figure, recording, pictures)
+        away = np.abs(np.angle(np.exp(1j * (turns[:, None] - middles)))).min(axis=1, initial=np.inf)
+        unseen = turns[away > _BESIDE]
+        if len(unseen):
+            numbers = {round(turn / (math.pi / 4)) % len(SIDES) for turn in unseen.tolist()}
+            sides = ", ".join(SIDES[number] for number in sorted(numbers))
+            known = ", ".join(side for side in SIDES if side in seen) or "nowhere"
+            told[id] = (
+                f"{id} would be looked at from {sides}, where nobody recorded it (it was seen from {known})"
+            )
+    return told
+
+
+def _some(frames: Sequence[RecordedFrame]) -> list[RecordedFrame]:
+    """Pictures evenly over the recording, of all cameras alike."""
+    cameras: dict[str, list[RecordedFrame]] = {}
+    for frame in sorted(frames, key=lambda frame: frame.timestamp_us):
+        cameras.setdefault(frame.camera, []).append(frame)
+    every = -(-len(frames) // _MOST_PICTURES)
+    return [frame for of_camera in cameras.values() for frame in of_camera[::every]]
+
+
+def _azimuths(
+    figure: Figure, recording: Recording, frames: Sequence[RecordedFrame]
+) -> Float64[np.ndarray, " P"]:
+    """From where pictures look that show enough of an object, counter-clockwise from its x axis [rad]."""
+    times = torch.tensor([recording.time_s(frame.timestamp_us) for frame in frames], dtype=torch.float64)
+    poses, there = (each.cpu().numpy() for each in figure.way.shown_at(times))
+    cameras = np.stack([frame.world_from_cam for frame in frames])
+    to_camera = cameras[:, :3, 3] - poses[:, :3, 3]
+    distance = np.maximum(np.linalg.norm(to_camera, axis=1), 1e-6)
+    ahead = -np.einsum("fi,fi->f", to_camera, cameras[:, :3, 2]) / distance
+    lenses = recording.cameras
+    widths = {name: math.cos(half_angle(lens)) for name, lens in lenses.items()}
+    length, width, height = figure.shape.size_lwh.double().tolist()
+    focal = np.array([lenses[frame.camera].K[0, 0] for frame in frames])
+    pixels = 0.5 * (length + width) * height * (focal / distance) ** 2
+    shown = there & (ahead >= np.array([widths[frame.camera] for frame in frames])) & (pixels >= _PIXELS)
+    offset = np.einsum("fi,fij->fj", to_camera, poses[:, :3, :3])[shown]
+    return np.arctan2(offset[:, 1], offset[:, 0])
