@@ -199,9 +199,9 @@ def splats_sent() -> tuple[float, float]:
         client.next_picture()
         begin = time.monotonic()
         client.choose("Drawn by", "browser")
-        client.until(lambda: "/splats/0/background" in client.nodes, "the splats")
+        client.until(lambda: "/splats/0/background" in client.own, "the splats")
         seconds = time.monotonic() - begin
-        return seconds, client.nodes["/splats/0/background"]["buffer"].nbytes / 1e6
+        return seconds, client.own["/splats/0/background"]["buffer"].nbytes / 1e6
 
 
 class _Steps:

@@ -35,12 +35,16 @@ class SocketClient:
         self.picture_bytes = 0
         self.picture: np.ndarray | None = None
         """The last picture; None where there is none, or it was taken away."""
+        self.depth: np.ndarray | None = None
+        """How far away that picture's pixels are said to be [m]; None where that was not said."""
         self.decodes = True
         """Whether pictures are decoded; counting needs no decoding."""
         self.controls: dict[str, dict[str, Any]] = {}
         """Properties of the panel's controls by uuid."""
         self.nodes: dict[str, dict[str, Any]] = {}
-        """Scene nodes by name."""
+        """Scene nodes that all browsers have, by name."""
+        self.own: dict[str, dict[str, Any]] = {}
+        """Those that this browser alone has: they take the places of the others of their names."""
         self.notifications: list[tuple[str, str]] = []
         self.camera_told: dict[str, tuple[float, ...]] = {}
         """Where the server moved the camera."""
@@ -98,6 +102,17 @@ class SocketClient:
     def choose(self, label: str, value: object) -> None:
         """Gives the control of this label a value."""
         self.send("GuiUpdateMessage", uuid=self.control(label), updates={"value": value})
+
+    def click(self, x: float, y: float) -> None:
+        """Clicks in the picture, 0 to 1 from its upper left corner; the ray is the vertical one."""
+        self.send(
+            "ScenePointerMessage",
+            event_type="click",
+            ray_origin=[0.0, 0.0, 10.0],
+            ray_direction=[0.0, 0.0, -1.0],
+            screen_pos=[[x, y]],
+            modifier=None,
+        )
 
     def press(self, label: str) -> None:
         """Presses the button of this label."""
@@ -167,13 +182,13 @@ class SocketClient:
         kind = message["type"]
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if kind == "BackgroundImageMessage":
-            self._take_picture(message["rgb_data"])
+            self._take_picture(message["rgb_data"], message["depth_data"])
         elif kind in ("GuiUpdateMessage", "SceneNodeUpdateMessage"):
-            kept = self.controls if kind == "GuiUpdateMessage" else self.nodes
+            kept = self.controls if kind == "GuiUpdateMessage" else self._nodes_of(message)
             kept.setdefault(message.get("uuid") or message["name"], {}).update(message["updates"])
         elif kind in ("GuiRemoveMessage", "RemoveSceneNodeMessage"):
             self.controls.pop(message.get("uuid", ""), None)
-            self.nodes.pop(message.get("name", ""), None)
+            self._nodes_of(message).pop(message.get("name", ""), None)
         elif kind.startswith("Gui") and "uuid" in message:
             self.controls[message["uuid"]] = {**message.get("props", {}), "value": message.get("value")}
         elif kind.startswith("Notification"):
@@ -183,11 +198,15 @@ class SocketClient:
             name = kind.removeprefix("SetCamera").removesuffix("Message")
             self.camera_told[name] = tuple(message.get("position") or message.get("look_at") or ())
         elif "name" in message:
-            known = self.nodes.setdefault(message["name"], {})
+            known = self._nodes_of(message).setdefault(message["name"], {})
             known.update(message.get("props", {}))
             known.update({k: message[k] for k in ("position", "wxyz", "visible") if k in message})
 
-    def _take_picture(self, content: bytes | None) -> None:
+    def _nodes_of(self, message: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        return self.own if message.get("owner") else self.nodes
+
+    def _take_picture(self, content: bytes | None, depth: bytes | None) -> None:
+        self.depth = None
         if content is None:
             self.picture = None
             return
@@ -195,10 +214,18 @@ class SocketClient:
         self.picture_bytes += len(content)
         if self.decodes:
             self.picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+            if depth is not None:
+                self.depth = told_depth(np.asarray(Image.open(io.BytesIO(depth))))
 
     def _heard(self) -> str:
         said = "; ".join(": ".join(told) for told in self.notifications) or "nothing was said"
         return f"{self.pictures} pictures, {sum(self.counts.values())} messages, {said}"
+
+
+def told_depth(picture: np.ndarray) -> np.ndarray:
+    """Depths [m] as viser's shader reads them: hundred-thousandths of a metre, highest byte first."""
+    red, green, blue = (picture[..., k].astype(float) for k in range(3))
+    return (red * 65536 + green * 256 + blue) / 1e5
 
 
 def decoded(frame: bytes) -> list[dict[str, Any]]:

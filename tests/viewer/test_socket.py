@@ -202,7 +202,12 @@ def test_a_hundred_browsers_come_and_go_and_leave_nothing_behind(viewer: Viewer)
 
 @pytest.mark.parametrize(
     ("label", "value"),
-    [("Show", "../../nonsense"), ("Camera", "nobody"), ("Sharpness", 1e9), ("Left [m]", float("nan"))],
+    [
+        ("Show", "../../nonsense"),
+        ("Camera", "nobody"),
+        ("Sharpness", 1e9),
+        ("Left [m]", float("nan")),
+    ],
 )
 def test_nonsense_from_one_browser_leaves_the_others_their_pictures(
     viewer: Viewer, label: str, value: object
@@ -215,6 +220,21 @@ def test_nonsense_from_one_browser_leaves_the_others_their_pictures(
         bad.choose(label, value)
         bad.look(eye.world_from_cam, fov_y=0.0)
         bad.press("Picture (PNG)")
+        for k in range(3):
+            good.look(street_eye(viewer.shown, left_m=float(k + 1)).world_from_cam)
+            good.next_picture()
+
+
+def test_a_browser_whose_wishes_make_no_sense_leaves_the_others_their_pictures(viewer: Viewer):
+    def senseless(playing: bool) -> None:
+        raise ValueError("no sense")
+
+    eye = street_eye(viewer.shown)
+    with SocketClient(viewer.address) as bad, SocketClient(viewer.address) as good:
+        bad.look(eye.world_from_cam)
+        bad.next_picture()
+        viewer.loop.views()[0].wanted = senseless
+        bad.until(lambda: bad.notifications, "word that there is no picture")
         for k in range(3):
             good.look(street_eye(viewer.shown, left_m=float(k + 1)).world_from_cam)
             good.next_picture()
@@ -267,24 +287,22 @@ def test_splats_for_the_browser_are_the_scene_and_follow_the_objects(viewer: Vie
         client.look(street_eye(viewer.shown).world_from_cam)
         client.next_picture()
         client.choose("Drawn by", "browser")
-        client.until(lambda: "/splats/0/background" in client.nodes, "the background's splats")
+        client.until(lambda: "/splats/0/background" in client.own, "the background's splats")
         client.until(
             lambda: client.counts.get("GaussianSplatsMessage", 0) == 6, "background, objects and sky"
         )
         client.until(lambda: client.picture is None, "no picture behind the splats")
-        numbers = {name: len(node["buffer"]) // 8 for name, node in client.nodes.items() if "buffer" in node}
+        numbers = {name: len(node["buffer"]) // 8 for name, node in client.own.items() if "buffer" in node}
         assert numbers.pop("/sky/splats") == sky_splats.COUNT
         assert sum(numbers.values()) == len(viewer.shown.scene)
         walker = "/splats/0/actors/3"
-        client.until(lambda: "position" in client.nodes[walker], "the place of an object")
-        before = np.array(client.nodes[walker]["position"])
+        client.until(lambda: "position" in client.own[walker], "the place of an object")
+        before = np.array(client.own[walker]["position"])
         client.choose("Time [s]", 0.4)
-        client.until(lambda: not np.allclose(client.nodes[walker]["position"], before), "a frame that moves")
-        np.testing.assert_allclose(
-            np.array(client.nodes[walker]["position"]) - before, [0.6, 0, 0], atol=0.02
-        )
+        client.until(lambda: not np.allclose(client.own[walker]["position"], before), "a frame that moves")
+        np.testing.assert_allclose(np.array(client.own[walker]["position"]) - before, [0.6, 0, 0], atol=0.02)
         client.choose("Drawn by", "server")
-        client.until(lambda: "/splats/0/background" not in client.nodes, "the splats' going")
+        client.until(lambda: "/splats/0/background" not in client.own, "the splats' going")
         client.until(lambda: client.picture is not None, "a picture again")
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from gsrecon_viewer.client_view import ClientView
+from gsrecon_viewer.client_view import ClientView, Wanted
 
 _log = logging.getLogger("gsrecon.viewer")
 _IDLE_S = 0.05
@@ -60,7 +60,7 @@ class DrawingLoop:
         now = time.monotonic()
         needs = {}
         for key, view in list(self._views.items()):
-            wanted = view.wanted(self._playing())
+            wanted = self._wanted(view)
             if wanted is None:
                 self._waiting.pop(key, None)
             else:
@@ -76,6 +76,13 @@ class DrawingLoop:
         except Exception as error:  # what a browser sends is not ours: the others still want pictures
             self._tell(view, error)
         return True
+
+    def _wanted(self, view: ClientView) -> Wanted | None:
+        try:
+            return view.wanted(self._playing())
+        except Exception as error:  # as above
+            self._tell(view, error)
+            return None
 
     def _run(self) -> None:
         while not self._stopped:

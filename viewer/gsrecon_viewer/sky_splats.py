@@ -8,7 +8,7 @@ from gsrecon.scene.sky import Sky
 
 RADIUS_M = 900.0
 """A little nearer than browsers draw at all, which is 1000 m."""
-COUNT = 3000
+COUNT = 8000
 FOLLOWS_AFTER_M = 10.0
 """The sphere is put around the camera again when that has moved so far: a turn of the sky by 0.6 degrees."""
 _WIDE = 0.8  # standard deviation, as a share of the distance between neighbours: no gaps, little blur
