@@ -8,6 +8,8 @@ Examples:
   gsrecon edit runs/toy add move parked-5 --by 2 -0.5 0 --turn-deg 5
   gsrecon edit runs/toy add drive car-0 --waypoints 20 1.7 50 1.7 --speeds-mps 8 --follow-lane
   gsrecon edit runs/toy add insert guest --asset assets/van --at 30 -1.7
+  gsrecon edit runs/toy add insert visitor --scene runs/other --object car-2 --class car --at 30 -1.7
+  gsrecon edit runs/toy add swap car-2 --with parked-3 --fit
   gsrecon edit runs/toy show
   gsrecon edit runs/toy undo
   gsrecon edit runs/toy check
@@ -15,37 +17,27 @@ Examples:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from gsrecon.cli.edit_options import HideOptions, InsertOptions, SwapOptions, entry_of
 from gsrecon.cli.options import OptionalPath, RunFolder
-from gsrecon.scene.edit_actions import (
-    Drive,
-    Duplicate,
-    Exposure,
-    Hide,
-    Insert,
-    Move,
-    Recolour,
-    Remove,
-    Retime,
-    Swap,
-)
+from gsrecon.scene.edit_actions import Drive, Duplicate, Exposure, Move, Recolour, Remove, Retime
 
 if TYPE_CHECKING:
     from gsrecon.scene.edits import Checked, Edit, EditHistory
 
 _Entry = tyro.conf.PositionalRequiredArgs[
     Annotated[Remove, tyro.conf.subcommand("remove")]
-    | Annotated[Hide, tyro.conf.subcommand("hide")]
+    | Annotated[HideOptions, tyro.conf.subcommand("hide")]
     | Annotated[Move, tyro.conf.subcommand("move")]
     | Annotated[Retime, tyro.conf.subcommand("retime")]
     | Annotated[Duplicate, tyro.conf.subcommand("duplicate")]
-    | Annotated[Insert, tyro.conf.subcommand("insert")]
-    | Annotated[Swap, tyro.conf.subcommand("swap")]
+    | Annotated[InsertOptions, tyro.conf.subcommand("insert")]
+    | Annotated[SwapOptions, tyro.conf.subcommand("swap")]
     | Annotated[Recolour, tyro.conf.subcommand("recolour")]
     | Annotated[Exposure, tyro.conf.subcommand("exposure")]
     | Annotated[Drive, tyro.conf.subcommand("drive")]
@@ -64,7 +56,7 @@ class Add:
         from gsrecon.errors import SpecError
         from gsrecon.scene.edits import told_in_one_line
 
-        edit = _with_whole_paths(self.entry)
+        edit = entry_of(self.entry)
         found = _checked(run_folder, (*history.edits, edit))
         problems = [each for each in found if each.problem and (each.stops or each.edit is edit)]
         if problems:
@@ -180,16 +172,6 @@ def _turned(history: "EditHistory", edit: "Edit | None", done: str, nothing: str
     history.save()
     print(f"{done}: {told_in_one_line(edit)}")
     return 0
-
-
-def _with_whole_paths(edit: "Edit") -> "Edit":
-    """Paths as they are from any folder."""
-    changed: dict[str, Any] = {
-        name: Path(path).absolute()
-        for name in ("asset", "scene")
-        if (path := getattr(edit, name, None)) is not None
-    }
-    return replace(edit, **changed) if changed else edit
 
 
 COMMAND = EditList

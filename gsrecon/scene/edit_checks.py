@@ -54,8 +54,8 @@ def collisions(cast: Cast, ids: Collection[str], before: Cast) -> dict[str, Coll
     return found
 
 
-def meeting_camera(cast: Cast, ids: Collection[str]) -> dict[str, float]:
-    """When a recorded camera is first in the box of some of the objects [s]."""
+def meeting_camera(cast: Cast, ids: Collection[str]) -> dict[str, str]:
+    """Those of some objects through which a recorded camera goes; what to tell of each."""
     recording = cast.graph.recording
     if recording is None or not recording.frames or not ids:
         return {}
@@ -70,7 +70,7 @@ def meeting_camera(cast: Cast, ids: Collection[str]) -> dict[str, float]:
         half = 0.5 * figure.shape.size_lwh.double().cpu()
         inside = (there & (in_box.abs() < half).all(dim=1)).nonzero()
         if len(inside):
-            found[id] = float(times[int(inside[0])])
+            found[id] = f"the recorded camera is in {id} at {float(times[int(inside[0])]):.1f} s"
     return found
 
 

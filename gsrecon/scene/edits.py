@@ -125,9 +125,13 @@ def check_edits(
     cast = Cast(graph)
     found = _applied(cast, edits, surroundings or Surroundings(graph))
     last = _last_placed(found)
-    for id, told in looked_at_unseen(cast, set(last) & set(cast.ids), Cast(graph)).items():
-        number = last[id]
-        found[number] = replace(found[number], beware=f"{_place(number, edits[number])}: {told}")
+    there = [id for id in last if id in cast]
+    meeting, unseen = meeting_camera(cast, there), looked_at_unseen(cast, there, Cast(graph))
+    for id in there:
+        told = "; ".join(each[id] for each in (meeting, unseen) if id in each)
+        if told:
+            number = last[id]
+            found[number] = replace(found[number], beware=f"{_place(number, edits[number])}: {told}")
     return found
 
 
@@ -176,9 +180,6 @@ def act(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[C
 def _applied(cast: Cast, edits: Sequence[Edit], surroundings: Surroundings) -> list[Checked]:
     found = act(cast, edits, surroundings)
     last = _last_placed(found)
-    for id, time_s in meeting_camera(cast, set(last) & set(cast.ids)).items():
-        told = f"{_place(last[id], edits[last[id]])}: the recorded camera is in {id} at {time_s:.1f} s"
-        found[last[id]] = Checked(edits[last[id]], told)
     # Who is where is known at the end: an object may be put where one is that is removed later.
     asked = {id for id, number in last.items() if id in cast and not _free(edits[number])}
     for id, collision in collisions(cast, asked, Cast(cast.graph)).items():
