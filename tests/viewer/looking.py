@@ -51,3 +51,29 @@ def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 20.0
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {timeout_s:g} s")
         time.sleep(0.01)
+
+
+def rgb(colour: tuple[float, float, float]) -> np.ndarray:
+    """0 to 255."""
+    return np.array(colour) * 255
+
+
+def count_of(picture: np.ndarray, colour: np.ndarray) -> int:
+    """Pixels of about a colour."""
+    return int((np.abs(picture.astype(float) - colour).max(axis=2) < 40).sum())
+
+
+def of_colour(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Which pixels have about a colour, [H, W]."""
+    return np.abs(picture.astype(float) - colour).max(axis=2) < 40
+
+
+def has_colour(picture: np.ndarray, colour: np.ndarray) -> bool:
+    """Whether a thing of that colour is there, not a pixel by chance."""
+    return int(of_colour(picture, colour).sum()) > 100
+
+
+def centre_of(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Mean place of the pixels of a colour, [x, y]."""
+    rows, columns = np.nonzero(of_colour(picture, colour))
+    return np.array([columns.mean(), rows.mean()])

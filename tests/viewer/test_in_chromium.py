@@ -1,151 +1,15 @@
-"""The real app in a real browser without a screen; what it shows is judged by the colours of regions.
+"""The real app in a real browser without a screen; what it shows is judged by the colours of regions."""
 
-Screenshots are kept in the folder that GSRECON_TEST_ARTIFACTS names, else beside the test's other files.
-"""
-
-import os
-import shutil
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from gsrecon_viewer.app import Viewer
-from gsrecon_viewer.client_view import ClientView
-from gsrecon_viewer.painter import Kind, paint
-from tests.viewer.looking import agreeing, far_apart, regions
+from tests.viewer.chromium_tab import CLOSE, NEEDS_CHROMIUM
+from tests.viewer.looking import centre_of, count_of, far_apart, has_colour, regions, rgb
 from tests.viewer.painted_street import COLOURS, GROUND, LEFT_WALL, RIGHT_WALL, SKY
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
-
-FLAGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-SIZE = {"width": 960, "height": 480}
-CLOSE, MOST = 15.0, 0.8
-"""A region is as near as this to the picture's: JPEG and scaling. So many are: labels are over some."""
-PATIENCE_S = 30.0
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    """One browser for all tests."""
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-class Tab:
-    """A page with the app in it."""
-
-    def __init__(self, page, viewer: Viewer, artifacts: Path) -> None:
-        self.page, self.viewer, self._artifacts = page, viewer, artifacts
-        known = {view.client.client_id for view in viewer.loop.views()}
-        page.goto(viewer.address)
-        page.get_by_role("button", name="Play", exact=True).wait_for()
-        self.until(lambda: {v.client.client_id for v in viewer.loop.views()} - known, "the browser's coming")
-        (self._id,) = {view.client.client_id for view in viewer.loop.views()} - known
-        # Chromium without a GPU is told so, above the picture.
-        warning = page.locator(".mantine-Notification-root button")
-        warning.first.click()
-        warning.first.wait_for(state="detached")
-
-    @property
-    def view(self) -> ClientView:
-        """What the server knows of this tab."""
-        return next(view for view in self.viewer.loop.views() if view.client.client_id == self._id)
-
-    def wanted(self, kind: Kind = "colours") -> np.ndarray:
-        """What the server would show of the scene from this tab's place."""
-        eye = self.view.eye()
-        assert eye is not None
-        return paint(self.viewer.shown, eye, kind)
-
-    def seen(self, name: str) -> np.ndarray:
-        """A screenshot, kept under a name; without the panel."""
-        path = self._artifacts / f"{name}.png"
-        self.page.screenshot(path=path)
-        return np.asarray(Image.open(path).convert("RGB"))[:, : self.view.client.camera.image_width]
-
-    def seen_where(self, condition: Callable[[np.ndarray], bool], name: str) -> np.ndarray:
-        """The first screenshot that fulfils a condition."""
-        last: list[np.ndarray] = []
-
-        def holds() -> bool:
-            last[:] = [self.seen(name)]
-            return condition(last[0])
-
-        self.until(holds, name)
-        return last[0]
-
-    def shows(self, name: str, kind: Kind = "colours") -> np.ndarray:
-        """A screenshot that is like what the server would show now."""
-        return self.seen_where(lambda picture: agreeing(picture, self.wanted(kind), CLOSE) >= MOST, name)
-
-    def choose(self, label: str, option: str) -> None:
-        """Takes an option of a drop-down list."""
-        self.page.get_by_label(label, exact=True).click()
-        self.page.get_by_role("option", name=option, exact=True).click()
-
-    def until(self, condition: Callable[[], object], what: str) -> None:
-        """Lets the browser run until something holds."""
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            if time.monotonic() > end:
-                raise TimeoutError(f"{what}: not within {PATIENCE_S:g} s; see {self._artifacts}")
-            self.page.wait_for_timeout(50)
-
-
-@pytest.fixture
-def tab(chromium, viewer: Viewer, tmp_path: Path, request: pytest.FixtureRequest):
-    """Opens tabs of the app; the first is `tab()`."""
-    named = os.environ.get("GSRECON_TEST_ARTIFACTS")
-    artifacts = tmp_path / "screenshots" if named is None else Path(named) / request.node.name
-    artifacts.mkdir(parents=True, exist_ok=True)
-    contexts = []
-
-    def opened() -> Tab:
-        contexts.append(chromium.new_context(viewport=SIZE))
-        return Tab(contexts[-1].new_page(), viewer, artifacts)
-
-    yield opened
-    for context in contexts:
-        context.close()
-
-
-def colour_count(picture: np.ndarray, colour: tuple[int, int, int], within: int = 40) -> int:
-    """Pixels of about a colour."""
-    return int((np.abs(picture.astype(int) - colour).max(axis=2) < within).sum())
-
-
-def rgb(colour: tuple[float, float, float]) -> np.ndarray:
-    """0 to 255."""
-    return np.array(colour) * 255
-
-
-def count_of(picture: np.ndarray, colour: np.ndarray) -> int:
-    """Pixels of about a colour."""
-    return int((np.abs(picture.astype(float) - colour).max(axis=2) < 40).sum())
-
-
-def of_colour(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Which pixels have about a colour, [H, W]."""
-    return np.abs(picture.astype(float) - colour).max(axis=2) < 40
-
-
-def has_colour(picture: np.ndarray, colour: np.ndarray) -> bool:
-    """Whether a thing of that colour is there, not a pixel by chance."""
-    return int(of_colour(picture, colour).sum()) > 100
-
-
-def centre_of(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
-    """Mean place of the pixels of a colour, [x, y]."""
-    rows, columns = np.nonzero(of_colour(picture, colour))
-    return np.array([columns.mean(), rows.mean()])
+pytestmark = NEEDS_CHROMIUM
 
 
 def test_the_app_loads_and_shows_the_scene_from_where_the_drive_begins(tab):

@@ -13,7 +13,14 @@ from gsrecon.data.video import extract_pictures
 from gsrecon.evaluation.path_file import read_path_file
 from gsrecon.geometry.rigid import rotmat_to_quat
 from gsrecon.scene.graph import SceneGraph
-from gsrecon_viewer.comparing import COMPARISONS, compare, letterboxed, recorded_picture
+from gsrecon_viewer.comparing import (
+    COMPARISONS,
+    captioned,
+    compare,
+    letterboxed,
+    place_in_frame,
+    recorded_picture,
+)
 from gsrecon_viewer.lens import Eye, pose_of, wxyz_of
 from gsrecon_viewer.pace import MOVING_S, SCALES, Pace
 from gsrecon_viewer.painter import FARTHEST_M, KINDS, colour_of, depth_colours, id_colours, object_at, paint
@@ -137,6 +144,41 @@ def test_letterboxes_keep_the_picture_in_their_middle(aspect: float, shape: tupl
     assert boxed.sum() == picture.sum()
     middle = boxed[shape[0] // 2 - 50 : shape[0] // 2 + 50, shape[1] // 2 - 100 : shape[1] // 2 + 100]
     np.testing.assert_array_equal(middle, picture)
+
+
+@pytest.mark.parametrize(
+    ("how", "aspect", "place", "wanted"),
+    [
+        ("wipe", 2.0, (0.25, 0.75), (0.25, 0.75)),
+        ("error", 4.0, (0.5, 0.5), (0.5, 0.5)),  # bars of a quarter of the width on both sides
+        ("wipe", 4.0, (0.26, 0.5), (0.02, 0.5)),
+        ("wipe", 4.0, (0.24, 0.5), None),
+        ("wipe", 4.0, (0.76, 0.5), None),
+        ("side by side", 4.0, (0.25, 0.5), (0.5, 0.5)),
+        ("side by side", 4.0, (0.75, 0.5), (0.5, 0.5)),
+        ("side by side", 2.0, (0.1, 0.3), (0.2, 0.1)),  # bars of a quarter of the height above and below
+        ("side by side", 2.0, (0.1, 0.2), None),
+        ("side by side", 2.0, (0.1, 0.8), None),
+    ],
+)
+def test_places_of_a_comparison_are_places_of_the_recorded_picture(how, aspect, place, wanted):
+    found = place_in_frame(how, 200, 100, aspect, *place)
+    if wanted is None:
+        assert found is None
+    else:
+        assert found == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_comparison_says_which_picture_is_which():
+    picture = np.full((180, 640, 3), 120, np.uint8)
+    for how, columns in (("side by side", (0, 320)), ("wipe", (0, 540)), ("error", (0,))):
+        changed = (captioned(picture, how) != 120).any(axis=2)
+        assert not changed[40:].any(), "above, where the sky is"
+        for column in columns:
+            assert changed[:40, column : column + 100].any()
+        assert not changed[:, :4].any()
+        assert not changed[:, -4:].any(), "nothing is cut"
+    assert (picture == 120).all(), "the picture itself is left alone"
 
 
 def test_a_thumbnail_shows_its_object_and_nothing_else(street_shown: Shown):

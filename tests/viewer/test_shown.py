@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gsrecon_viewer.layers_panel import _available
-from gsrecon_viewer.overlays import box_lines, ego_place, ego_way, height_colours, short_pieces
+from gsrecon_viewer.overlays import box_lines, ego_place, ego_way, height_colours, linear, short_pieces
 from gsrecon_viewer.riding import Ride, ridden_pose
 from gsrecon_viewer.shown import Shown, ShownObject
 from tests.labels.street import street_log
@@ -138,3 +138,8 @@ def test_only_layers_that_the_drive_has_are_offered(shown: Shown):
     assert _available(Shown(tiny, tiny_log(tiny))) == {"way", "cameras", "lidar"}
     assert _available(Shown(tiny)) == {"way", "cameras"}
     assert _available(SimpleNamespace(recording=None, tracks=(), log=None, scene=tiny)) == set()
+
+
+def test_colours_of_lines_are_told_in_linear_light():
+    assert linear((0, 255, 188)).tolist() == [0, 255, 128], "188 of 255 is half the light"
+    assert linear((10, 10, 10)).tolist() == [1, 1, 1]

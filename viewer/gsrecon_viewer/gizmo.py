@@ -14,7 +14,8 @@ from gsrecon_viewer.shown import ShownObject
 Dragged = Callable[[viser.ClientHandle, tuple[float, float, float], float], None]
 Dragging = Callable[[Float64[np.ndarray, "4 4"]], None]
 _LEAST_M, _LEAST_DEG = 0.02, 0.5
-_SIZE_M = 2.0
+_LEAST_SIZE_M, _BEYOND_M = 1.5, 1.0
+"""Arrows end so far outside the object: splats of the browser are drawn over what is inside."""
 
 
 class Gizmo:
@@ -53,7 +54,10 @@ class Gizmo:
                 ]
         self._start = thing.world_from_actor
         self._place(thing.world_from_actor)
+        size = max(_LEAST_SIZE_M, 0.5 * float(np.max(thing.size_lwh)) + _BEYOND_M)
         for handle in self._handles:
+            if handle.scale != size:
+                handle.scale = size
             handle.visible = True
 
     def _place(
@@ -65,7 +69,11 @@ class Gizmo:
 
     def _made(self, name: str, axes: tuple[bool, bool, bool]) -> viser.TransformControlsHandle:
         handle = self._server.scene.add_transform_controls(
-            f"{OVERLAYS}/handles/{name}", scale=_SIZE_M, line_width=4.0, active_axes=axes, depth_test=False
+            f"{OVERLAYS}/handles/{name}",
+            scale=_LEAST_SIZE_M,
+            line_width=4.0,
+            active_axes=axes,
+            depth_test=False,
         )
 
         @handle.on_update

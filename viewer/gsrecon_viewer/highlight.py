@@ -1,4 +1,4 @@
-"""The chosen object is marked: a bright box that is filled a little, in every browser."""
+"""The chosen object is marked by a bright box, in every browser."""
 
 import numpy as np
 import viser
@@ -9,13 +9,12 @@ from gsrecon_viewer.overlays import OVERLAYS, box_lines
 from gsrecon_viewer.shown import ShownObject
 
 COLOUR = (255, 225, 60)
-_FILLED = 0.1
 _ROOM_M = 0.06  # so that its lines are not those of the object's other box
 _PLACE = f"{OVERLAYS}/chosen"
 
 
 class Highlight:
-    """A box around one object."""
+    """A box around one object; not a filled one, in which splats would not be drawn."""
 
     def __init__(self, server: viser.ViserServer) -> None:
         self._scene = server.scene
@@ -47,9 +46,5 @@ class Highlight:
             self._frame = self._scene.add_frame(_PLACE, show_axes=False)
         own = ShownObject("", "", np.array(size_lwh), np.eye(4))
         self._scene.add_line_segments(
-            f"{_PLACE}/edges", box_lines(own), COLOUR, thickness=4.0, thickness_units="screen"
+            f"{_PLACE}/edges", box_lines(own), COLOUR, thickness=5.0, thickness_units="screen"
         )
-        self._scene.add_box(
-            f"{_PLACE}/inside", COLOUR, np.array(size_lwh), opacity=_FILLED, side="double",
-            cast_shadow=False, receive_shadow=False,
-        )  # fmt: skip

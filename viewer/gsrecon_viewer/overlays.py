@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import viser
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32, Float64, UInt8
 
 from gsrecon_viewer.lens import wxyz_of
 from gsrecon_viewer.painter import colour_of
@@ -61,7 +61,7 @@ class Overlays:
         if self.layers.boxes and objects:
             lines = np.concatenate([box_lines(thing) for thing in objects])
             colours = np.concatenate(
-                [np.full((len(_EDGES) + 2, 2, 3), colour_of(thing.category), np.uint8) for thing in objects]
+                [np.full((len(_EDGES) + 2, 2, 3), linear(colour_of(thing.category))) for thing in objects]
             )
             self._lines("boxes", lines, colours)
         else:
@@ -168,6 +168,13 @@ class Overlays:
         handle = self._handles.pop(name, None)
         if handle is not None:
             handle.remove()
+
+
+def linear(colour: tuple[int, int, int]) -> UInt8[np.ndarray, " 3"]:
+    """A colour as viser's lines take it where every point has its own: linear light, as sRGB shows it."""
+    share = np.array(colour) / 255
+    light = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.round(255 * light).astype(np.uint8)
 
 
 def box_lines(thing: ShownObject) -> Float32[np.ndarray, "14 2 3"]:
