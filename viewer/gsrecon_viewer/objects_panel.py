@@ -29,9 +29,10 @@ from gsrecon_viewer.overlays import OVERLAYS
 from gsrecon_viewer.shown import Shown, modelled_objects
 from gsrecon_viewer.telling import say, telling
 from gsrecon_viewer.thumbnails import as_html, thumbnail
+from gsrecon_viewer.vantage import vantage
 
 NOTHING = "none"
-_NONE_TOLD = "Click an object in the picture, then drag its handles."
+_NONE_TOLD = '<div style="padding:4px 10px">Click an object in the picture, then drag its handles.</div>'
 _PLACES = f"{OVERLAYS}/waypoints"
 ViewOf = Callable[[viser.ClientHandle | None], ClientView | None]
 
@@ -224,7 +225,9 @@ class ObjectsPanel:
         )
         if np.isfinite([start, end]).all():
             told += f"<br/>{start:.1f} to {end:.1f} s"
-        self._told.content = f'<div style="display:flex;gap:10px">{self._picture(id)}<div>{told}</div></div>'
+        self._told.content = (
+            f'<div style="display:flex;gap:10px;padding:4px 10px">{self._picture(id)}<div>{told}</div></div>'
+        )
 
     def _look(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
@@ -232,9 +235,7 @@ class ObjectsPanel:
             if thing is None:
                 raise ValueError("it is not there at this moment")
             if event.client is not None:
-                reach = 2.5 * float(np.max(thing.size_lwh))
-                place = thing.world_from_actor @ np.array([0.8 * reach, 0.8 * reach, 0.5 * reach, 1.0])
-                event.client.camera.position = tuple(place[:3].tolist())
+                event.client.camera.position = tuple(vantage(self._shown, thing).tolist())
                 event.client.camera.look_at = tuple(thing.world_from_actor[:3, 3].tolist())
 
     def _clicked(self, event: viser.SceneClickEvent) -> None:

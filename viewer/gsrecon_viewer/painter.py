@@ -104,6 +104,17 @@ def object_in_frame(shown: Shown, frame: RecordedFrame, x: float, y: float) -> s
         return _named_at(drawn, graph.objects.ids, x, y)
 
 
+def share_of_object(shown: Shown, eye: Eye, id: str) -> float:
+    """Share of the pixels of a view that an object has, 0 to 1."""
+    with shown.lock, torch.no_grad():
+        graph = shown.graph(eye.world_from_cam)
+        if id not in graph.objects.ids:
+            return 0.0
+        drawn = render(graph, eye.cameras(), torch.tensor([shown.time_s]), _ids_alone(graph))
+        assert drawn.ids is not None
+        return float((drawn.ids[0] == graph.objects.ids.index(id) + 1).float().mean())
+
+
 def _ids_alone(graph: SceneGraph) -> RasterizeSettings:
     return replace(graph.settings, depth=False, ids=True, absgrad=False)
 

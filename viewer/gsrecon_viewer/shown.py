@@ -123,8 +123,9 @@ class Shown:
             self.changed()
 
     def node_ids(self) -> list[str]:
-        """Every node that is drawn."""
-        return [node.id for graph in parts(self.scene) for node in graph]
+        """Every node that is drawn: Gaussians and skies, no corrections."""
+        drawn = [[*graph.gaussian_nodes, graph.sky] for graph in parts(self.scene)]
+        return [node.id for nodes in drawn for node in nodes if node is not None]
 
     def graph(self, world_from_cam: Float64[np.ndarray, "4 4"]) -> SceneGraph:
         """What is seen from a pose, without what is switched off."""

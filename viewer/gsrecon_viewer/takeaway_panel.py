@@ -61,7 +61,8 @@ class TakeawayPanel:
     def _count(self) -> None:
         moments = ", ".join(f"{keyframe.time_s:.2f}" for keyframe in self.recorder.keyframes)
         count = len(self.recorder.keyframes)
-        self._told.content = f"{count} keyframes, of {moments} s" if count else "No keyframes yet."
+        told = f"{count} keyframe{'s' if count > 1 else ''}, of {moments} s"
+        self._told.content = told if count else "No keyframes yet."
 
     def _save(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
