@@ -103,10 +103,10 @@ class GroupedScene:
     def objects(self, ids: Collection[str] = ()) -> SceneGraph:
         """All objects of all groups: where they are and how large, and of some of them the Gaussians too.
 
-        What was read is kept until other Gaussians of its group are asked for.
+        What was read is kept until Gaussians of its group are asked for that are not among it.
 
         Args:
-            ids: Objects whose Gaussians are wanted.
+            ids: Objects whose Gaussians are wanted; others may have theirs or none.
 
         Raises:
             CheckpointError: A group is missing or damaged.
@@ -115,7 +115,7 @@ class GroupedScene:
         for number in range(len(self.plan)):
             kept, of_group = self._objects.get(number, (None, []))
             wanted = frozenset(id for node in of_group for id in node.object_ids if id in ids)
-            if kept is None or kept != wanted:
+            if kept is None or not wanted <= kept:
                 of_group = self._store.objects(number, ids, self._device)
                 wanted = frozenset(id for node in of_group for id in node.object_ids if id in ids)
                 self._objects[number] = wanted, of_group

@@ -1,6 +1,8 @@
 """Editing a scene that is cut into groups, as the app does it."""
 
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from gsrecon.scene.edits import Drive, Duplicate, Move, Remove, read_edits
 from gsrecon.scene.groups_scene import open_scene
 from gsrecon_viewer.editing import Editing
 from gsrecon_viewer.shown import Shown, modelled_objects
+from gsrecon_viewer.splats import BrowserSplats
 from gsrecon_viewer.thumbnails import thumbnail
 from tests.labels.street import street_log
 from tests.scene.street_in_groups import street_in_groups
@@ -44,8 +47,33 @@ def test_objects_of_all_groups_are_shown_moved_and_brought_back(run, tmp_path):
 
 def test_a_picture_of_one_object_reads_its_gaussians_alone(run):
     scene = open_scene(run)
+    assert {len(node.gaussians) for node, _ in modelled_objects(scene).values()} == {0}
     node, number = modelled_objects(scene, ["walker"])["walker"]
     assert thumbnail(node, number).std() > 1
+    assert {len(node.gaussians) for node, _ in modelled_objects(scene).values()} == {0, len(node.gaussians)}
     assert scene.resident == []
-    node, number = modelled_objects(scene)["walker"]
-    assert len(node.gaussians) == 0
+
+
+class ToldScene:
+    """Remembers the frames that a browser is told of."""
+
+    def __init__(self) -> None:
+        self.frames: dict[str, SimpleNamespace] = {}
+
+    def add_frame(self, name: str, **_: object) -> SimpleNamespace:
+        self.frames[name] = SimpleNamespace(name=name, visible=True, wxyz=None, position=None)
+        return self.frames[name]
+
+    def add_gaussian_splats(self, name: str, **_: object) -> SimpleNamespace:
+        return SimpleNamespace(name=name)
+
+
+def test_splats_of_the_objects_of_every_group_are_put_where_they_are(run):
+    shown, scene = Shown(open_scene(run), street_log()), ToldScene()
+    camera = SimpleNamespace(position=np.zeros(3))
+    client = SimpleNamespace(scene=scene, camera=camera, atomic=nullcontext)
+    BrowserSplats(client, shown).show()
+    found = sorted(frame.position for frame in scene.frames.values() if frame.position is not None)
+    places = [thing.world_from_actor[:3, 3] for thing in shown.objects()]
+    np.testing.assert_allclose(found, sorted(tuple(place.tolist()) for place in places))
+    assert len(found) == 4

@@ -30,7 +30,7 @@ class BrowserSplats:
         self._one = threading.RLock()
         self._handles: list[viser.SceneNodeHandle] = []
         self._frames: dict[tuple[str, int], viser.FrameHandle] = {}
-        self._moving: list[RigidActors] = []
+        self._moving: dict[str, RigidActors] = {}
         self._sky: viser.FrameHandle | None = None
 
     def show(self) -> None:
@@ -49,7 +49,7 @@ class BrowserSplats:
                 handle.remove()
             if self._sky is not None:
                 self._sky.remove()
-            self._handles, self._frames, self._moving, self._sent, self._sky = [], {}, [], None, None
+            self._handles, self._frames, self._moving, self._sent, self._sky = [], {}, {}, None, None
 
     def follow_camera(self) -> None:
         """Keeps the sky around the camera."""
@@ -83,21 +83,21 @@ class BrowserSplats:
             if not isinstance(node, RigidActors):
                 self._add(name, node.gaussians)
                 continue
-            self._moving.append(node)
+            self._moving[name] = node  # nodes of different groups have one id
             for k in range(len(node.object_ids)):
                 frame = f"{name}/{k}"
-                self._frames[node.id, k] = self._client.scene.add_frame(frame, show_axes=False)
+                self._frames[name, k] = self._client.scene.add_frame(frame, show_axes=False)
                 rows = (node.object_of_row == k).nonzero()[:, 0]
                 self._add(f"{frame}/splats", node.gaussians, rows)
 
     def _move(self) -> None:
         moment = torch.tensor([self._shown.time_s])
         with self._shown.lock, self._client.atomic(), torch.no_grad():
-            for node in self._moving:
+            for name, node in self._moving.items():
                 poses = node.trajectories.at(moment)[0].cpu().numpy()
                 present = node.trajectories.present(moment)[0].tolist()
                 for k, (pose, there) in enumerate(zip(poses, present, strict=True)):
-                    frame = self._frames[node.id, k]
+                    frame = self._frames[name, k]
                     frame.visible = there
                     if there:
                         frame.wxyz, frame.position = wxyz_of(pose), tuple(pose[:3, 3].tolist())
