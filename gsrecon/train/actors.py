@@ -31,6 +31,10 @@ _FASTEST_MPS = 70.0
 _SHELL_OPACITY = 0.1
 _SHELL_SCALE = 0.93
 """The shell lies this far out: cars are rounder than boxes."""
+_SHADE_SCALE = 1.1
+"""Shade lies on the ground this far out: `RigidActors.outside` pulls back what is farther."""
+_SHADE_HEIGHT_M = 0.02
+"""Above the bottom of the box."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +46,8 @@ class _Object:
     colors: Float[Tensor, "N 3"]
     measured: int
     """The first ones are measured or mirrored, the others guessed."""
+    shade: int
+    """The last ones lie on the ground and are for the shadow that goes along."""
 
 
 def usable_tracks(split: Split, config: ActorsConfig) -> tuple[Track, ...]:
@@ -186,7 +192,11 @@ def _object(
         shell_colors = colors[nearest]
     else:
         shell_colors = torch.full((len(shell), 3), 0.5)
-    return _Object(torch.cat([points, shell]), torch.cat([colors, shell_colors]), measured)
+    shade = torch.zeros(0, 3) if is_parked(track, config) else _shade(track.size_lwh, config.shade_points)
+    black = torch.zeros_like(shade)
+    return _Object(
+        torch.cat([points, shell, shade]), torch.cat([colors, shell_colors, black]), measured, len(shade)
+    )
 
 
 def _shell(size_lwh: Float64[np.ndarray, " 3"], count: int) -> tuple[Float[Tensor, "N 3"], float]:
@@ -205,6 +215,16 @@ def _shell(size_lwh: Float64[np.ndarray, " 3"], count: int) -> tuple[Float[Tenso
     return points[points[:, 2] > -0.5 * height + BOTTOM_M], spacing
 
 
+def _shade(size_lwh: Float64[np.ndarray, " 3"], count: int) -> Float[Tensor, "N 3"]:
+    """Points evenly on the ground that a box stands on."""
+    if count == 0:
+        return torch.zeros(0, 3)
+    length, width, height = (float(v) for v in size_lwh)
+    spacing = (length * width / count) ** 0.5
+    x, y = (0.5 * _SHADE_SCALE * extent * _spread(extent, spacing) for extent in (length, width))
+    return torch.cartesian_prod(x, y, torch.tensor([_SHADE_HEIGHT_M - 0.5 * height]))
+
+
 def _spread(extent: float, spacing: float) -> Float[Tensor, " N"]:
     """Middles of about equal parts of -1 to 1."""
     count = max(1, round(extent / spacing))
@@ -215,6 +235,10 @@ def _gaussians(thing: _Object, shape: InitialGaussians) -> Gaussians:
     scales = shape.scale_factor * mean_neighbour_distance(thing.points, k=3)
     gaussians = gaussians_from_points(thing.points, thing.colors, shape, scales.clamp(max=0.3))
     gaussians.logit_opacities[thing.measured :] = torch.logit(torch.tensor(_SHELL_OPACITY))
+    lying = len(gaussians) - thing.shade
+    gaussians.quats[lying:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    gaussians.log_scales[lying:, :2] = scales[lying:, None].clamp(max=0.3).log()
+    gaussians.log_scales[lying:, 2] = torch.log(torch.tensor(0.5 * _SHADE_HEIGHT_M))
     return gaussians
 
 

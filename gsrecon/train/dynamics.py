@@ -18,6 +18,8 @@ class ActorsConfig:
     """At most this many lidar points an object."""
     shell_points: int = 300
     """Points on a box's sides and top, where no lidar point is near."""
+    shade_points: int = 200
+    """Points on the ground under a moving box: its shadow goes along, but is no part of it."""
     mirror: bool = True
     """Rigid objects also get their points mirrored across their length: the side nobody saw."""
     padding_s: float = 0.06

@@ -19,6 +19,7 @@ from gsrecon.scene.sky import Sky
 from gsrecon.train.config import Rate, TrainConfig
 from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
 from gsrecon.train.optim import Optimizer
+from gsrecon.train.parked import in_parked_boxes
 from gsrecon.train.sampler import Sampler
 
 _SMOOTHING = 0.98
@@ -81,7 +82,8 @@ class TrainState:
 
         The average is that of what is trained: what neighbours lend is seen from afar, or in part. Objects
         keep theirs: the side that nobody saw is there on purpose. So does what moves in a deformation: it
-        passes through few pictures.
+        passes through few pictures. What drifted into a parked object's box goes: it would stay behind when
+        the object is taken away.
         """
         rows, deformations = self.graph.rows(), self.graph.deformations
         shown = {node.id: shown_px[rows[node.id]] for node in self.graph.trained_nodes}
@@ -90,6 +92,7 @@ class TrainState:
         least_px = least_share * float(torch.cat(list(shown.values())).mean())
         for node in self.graph.trained_nodes:
             stays = shown[node.id] >= least_px
+            stays &= ~in_parked_boxes(self.graph, node.gaussians.means.detach())
             if node.id in deformations:
                 stays |= deformations[node.id].dynamic
             kept = stays.nonzero()[:, 0]

@@ -10,7 +10,9 @@ import torch
 from gsrecon.data.log import Track
 from gsrecon.evaluation.evaluate import evaluate
 from gsrecon.gaussians.density_classic import ClassicDensity
+from gsrecon.gaussians.resample import Resample
 from gsrecon.gaussians.schedule import Rounds
+from gsrecon.geometry.spherical_harmonics import sh0_to_rgb
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.deformable_field import DeformableField
@@ -107,8 +109,9 @@ def test_of_the_first_gaussians_those_that_stand_for_what_passes_by_are_fully_dy
 
 
 def test_the_side_that_nobody_saw_is_the_mirrored_other_one(drive, generator):
+    measured = ActorsConfig(shell_points=0, shade_points=0)
     seen = [
-        started(drive, ActorDynamics(ActorsConfig(shell_points=0, mirror=mirror)), generator)["actors"]
+        started(drive, ActorDynamics(replace(measured, mirror=mirror)), generator)["actors"]
         for mirror in (False, True)
     ]
     right = [int((node.gaussians.means[:, 1] < -0.7).sum()) for node in seen]
@@ -157,6 +160,26 @@ def test_an_object_that_no_lidar_beam_met_starts_as_a_shell(drive, generator):
     actors = started(replace(drive, sweeps=()), ActorDynamics(), generator)["actors"]
     assert len(actors.gaussians) > 100
     assert float(actors.gaussians.means.detach().abs().amax(dim=0)[0]) == pytest.approx(SIZE[0] / 2, rel=0.1)
+
+
+def test_faint_flat_black_gaussians_lie_on_the_ground_under_what_moves_and_not_under_what_is_parked(
+    drive, generator
+):
+    pose = np.tile(np.eye(4), (2, 1, 1))
+    pose[:, :3, 3] = [9.0, 2.5, 0.7]
+    parked = Track("parked", "car", SIZE, np.array([300_000, 400_000]), pose)
+    actors = started(replace(drive, tracks=(*drive.tracks, parked)), ActorDynamics(), generator)["actors"]
+    means = actors.gaussians.means.detach()
+    low = means[:, 2] < -SIZE[2] / 2 + 0.09
+    assert actors.object_of_row[low].unique().tolist() == [0]
+    assert int(low.sum()) == pytest.approx(ActorsConfig().shade_points, rel=0.1)
+    half = torch.from_numpy(SIZE[:2] / 2).float()
+    torch.testing.assert_close(means[low, :2].abs().amax(dim=0), half, rtol=0.1, atol=0)
+    shade = actors.gaussians.detached().resampled(Resample.keep(low.nonzero()[:, 0]))
+    assert float(shade.scales[:, 2].max()) < 0.02
+    assert float(shade.scales[:, :2].min()) > 0.03
+    assert float(shade.opacities.max()) < 0.15
+    torch.testing.assert_close(sh0_to_rgb(shade.sh0), torch.zeros(len(shade), 3))
 
 
 def test_parked_objects_are_there_all_the_time_and_stay_where_they_were_seen(drive, generator):
