@@ -9,14 +9,16 @@ from jaxtyping import Float, Float64, Int32
 from torch import Tensor
 
 from gsrecon.data.log import Track
-from gsrecon.geometry.rigid import inverse, quat_multiply, rotmat_to_quat
+from gsrecon.geometry.rigid import inverse, quat_multiply, quat_to_rotmat, rotmat_to_quat
 from gsrecon.labels.adaptor import Adaptor, box_in_scene
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.graph import SceneGraph
 
 _MARGIN_M = 0.1
-"""Gaussians of an object may have their centres this far outside of its box."""
+"""Gaussians of an object may reach this far outside of its box's sides, with their centres of its top."""
+_REACH = 2.0
+"""In standard deviations."""
 _BOTTOM_M = 0.1
 """Gaussians this near the bottom of a box are taken for the ground the object stands on."""
 
@@ -115,7 +117,7 @@ def place(
         index = splats.object_index.clone()
         for first in (0, around):
             poses[:, first : first + in_world] = splats.world_from_object
-        _part_from_surroundings(splats.means.detach(), index, placed, around)
+        _part_from_surroundings(splats, index, placed, around)
     if others:
         _claim(splats.means.detach(), index, others, around)
     splats = replace(splats, object_index=index, world_from_object=poses)
@@ -149,19 +151,25 @@ def _modelled(graph: SceneGraph, time_s: float) -> dict[str, tuple[RigidActors, 
 
 
 def _part_from_surroundings(
-    means: Float[Tensor, "N 3"], index: Int32[Tensor, " N"], placed: Sequence[Placed], around: int
+    splats: Splats, index: Int32[Tensor, " N"], placed: Sequence[Placed], around: int
 ) -> None:
-    """Gives what moves along with an object but lies outside of its box to its surroundings.
+    """Gives what moves along with an object but lies or reaches outside of its box to its surroundings.
 
-    An object takes its shadow along: it is drawn in the object's frame, but is no part of it.
+    An object takes its shadow along: it is drawn in the object's frame, but is no part of it. A wide
+    Gaussian above the ground may draw the shadow beside the box while its centre is inside.
     """
+    device = splats.means.device
     half = torch.full((around, 3), torch.inf)
     for thing in placed:
         half[thing.row] = 0.5 * torch.from_numpy(thing.subject.size_lwh).float()
-    half = half.to(means.device)
+    half = half.to(device)
     rows = (index > 0).nonzero()[:, 0]
-    own, in_actor = half[index[rows].long()], means[rows]
-    outside = (in_actor.abs() > own + _MARGIN_M).any(dim=1) | (in_actor[:, 2] < -own[:, 2] + _BOTTOM_M)
+    own, in_actor = half[index[rows].long()], splats.means.detach()[rows]
+    axes = quat_to_rotmat(splats.quats.detach()[rows]) * splats.scales.detach()[rows, None, :]
+    reach = _REACH * axes.square().sum(dim=2).sqrt()
+    reach[:, 2] = 0
+    outside = (in_actor.abs() + reach > own + _MARGIN_M).any(dim=1)
+    outside |= in_actor[:, 2] < -own[:, 2] + _BOTTOM_M
     index[rows[outside & own[:, 0].isfinite()]] += around
 
 

@@ -115,6 +115,20 @@ def test_what_moves_along_below_an_object_is_not_part_of_it():
     np.testing.assert_allclose(boxes[0], boxes[1], atol=1.0)
 
 
+def test_what_reaches_far_out_of_an_objects_sides_is_not_part_of_it():
+    log = street_log(THINGS[:1])
+    plain, shadowed = street_scene(log), street_scene(log)
+    gaussians = shadowed["actors"].gaussians
+    half = 0.5 * log.tracks[0].size_lwh
+    # Centres stay inside the box, above the ground it stands on; now they are wide to the sides.
+    wide = (gaussians.means[:, 2] < 0.2 - half[2]) & (gaussians.means[:, 1].abs() > half[1] - 0.1)
+    gaussians.log_scales[wide, 1] = float(np.log(0.5))
+    lens, pose = plain.recording.cameras["front"], log.frames[0].world_from_cam
+    views = [street_labeler(log, graph).view(graph, lens, pose, TIME) for graph in (plain, shadowed)]
+    boxes = [view.objects[0].measured.modal_box for view in views]
+    np.testing.assert_allclose(boxes[0], boxes[1], atol=1.0)
+
+
 def test_lane_points_behind_an_object_are_invisible_and_lie_where_they_project_to(street):
     view, _, shown, _ = drawn(street, 0.0)
     (lane,) = view.lanes
