@@ -1,11 +1,12 @@
 """`gsrecon edit` as a user calls it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from gsrecon.cli.main import run as command
-from gsrecon.scene.edits import Drive, Move, Recolour, read_edits
+from gsrecon.scene.edits import Drive, Duplicate, Move, Recolour, Remove, read_edits, write_edits
 from tests.labels.street import street_run
 from tests.scene.street_in_groups import grouped_street_run
 
@@ -131,3 +132,25 @@ def test_a_run_in_groups_is_edited_and_drawn_like_any_other(tmp_path, capsys):
     assert names == sorted(path.name for path in changed.glob("*.png"))
     assert names
     assert all((plain / name).read_bytes() != (changed / name).read_bytes() for name in names)
+
+
+def test_a_dataset_of_a_run_in_groups_has_the_labels_of_the_edited_scene(tmp_path):
+    run = grouped_street_run(tmp_path)
+    edits = (Move("walker", (0.0, 0.5, 0.0)), Remove("near"), Duplicate("far", "far too", (0.0, -4.0, 0.0)))
+    write_edits(tmp_path / "edits.toml", edits)
+    out = tmp_path / "dataset"
+    options = ("--format=coco", f"--edits={tmp_path / 'edits.toml'}", f"--out={out}", "--every=5")
+    assert command(["export-dataset", str(run), *options, "--device=cpu", "--workers=1"]) == 0
+    coco = json.loads((out / "annotations.json").read_text())
+    found = {label["track_id"]: label for label in coco["annotations"] if label["image_id"] == 1}
+    # The walker's home is the last group, the first picture is the first group's.
+    assert set(found) == {"far", "far too", "hidden", "walker"}
+    walker, unmoved = found["walker"], _labels(run, tmp_path / "plain")
+    assert "near" in unmoved
+    assert walker["bbox"][0] < unmoved["far"]["bbox"][0] < found["far too"]["bbox"][0]
+
+
+def _labels(run: Path, out: Path) -> dict[str, dict]:
+    assert command(["export-dataset", str(run), "--format=coco", f"--out={out}", "--every=5"]) == 0
+    coco = json.loads((out / "annotations.json").read_text())
+    return {label["track_id"]: label for label in coco["annotations"] if label["image_id"] == 1}
