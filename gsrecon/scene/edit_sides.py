@@ -82,10 +82,13 @@ def _azimuths(
     distance = np.maximum(np.linalg.norm(to_camera, axis=1), 1e-6)
     ahead = -np.einsum("fi,fi->f", to_camera, cameras[:, :3, 2]) / distance
     lenses = recording.cameras
-    widths = {name: math.cos(half_angle(lens)) for name, lens in lenses.items()}
+    widths = {name: half_angle(lens) for name, lens in lenses.items()}
     length, width, height = figure.shape.size_lwh.double().tolist()
+    # What passes by is still seen when its middle has left the picture: a quarter of its size may be outside.
+    reach = np.arcsin(np.minimum(0.25 * math.hypot(length, width) / distance, 1.0))
     focal = np.array([lenses[frame.camera].K[0, 0] for frame in frames])
     pixels = 0.5 * (length + width) * height * (focal / distance) ** 2
-    shown = there & (ahead >= np.array([widths[frame.camera] for frame in frames])) & (pixels >= _PIXELS)
+    off = np.arccos(np.clip(ahead, -1.0, 1.0)) - reach
+    shown = there & (off <= np.array([widths[frame.camera] for frame in frames])) & (pixels >= _PIXELS)
     offset = np.einsum("fi,fij->fj", to_camera, poses[:, :3, :3])[shown]
     return np.arctan2(offset[:, 1], offset[:, 0])
