@@ -1,129 +1,131 @@
-// What the bindings of all backends share: arrays of one device, and the checks that turn them into the structs of
-// ops.h.
+// Torch tensors as arguments: pointers with types, dimensions and a kind of memory.
 #pragma once
 
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <stdexcept>
 #include <string>
 
-#include "math/blend.h"
-#include "ops.h"
-
 namespace gsrecon {
 
 namespace nb = nanobind;
-
-template <class Array> auto* pointer(const std::optional<Array>& array) { return array ? array->data() : nullptr; }
 
 inline void expect(bool holds, const char* message) {
     if (!holds) throw std::invalid_argument(message);
 }
 
-inline ProjectSettings project_settings(int width, int height, const std::string& model, bool antialiased,
-                                        float near_plane, float far_plane, float radius_clip, float eps2d,
-                                        int sh_degree) {
-    expect(width > 0 && height > 0, "width, height: expected at least 1");
-    expect(model == "pinhole" || model == "fisheye", "model: expected 'pinhole' or 'fisheye'");
-    return {width,       height,     model == "fisheye" ? LensModel::fisheye : LensModel::pinhole,
-            antialiased, near_plane, far_plane,
-            radius_clip, eps2d,      sh_degree};
-}
+// Torch's names, looked up once: when the module is imported, as the interpreter's lock may be let go on the way.
+struct Torch {
+    nb::object module = nb::module_::import_("torch"), tensor = module.attr("Tensor");
+    nb::object float32 = module.attr("float32"), int32 = module.attr("int32"), int64 = module.attr("int64"),
+               uint8 = module.attr("uint8");
+    nb::object dtype = name("dtype"), shape = name("shape"), is_cpu = name("is_cpu"), is_cuda = name("is_cuda"),
+               is_contiguous = name("is_contiguous"), data_ptr = name("data_ptr");
 
-// Dense arrays in the memory of one kind of device, nb::device::cpu or nb::device::cuda.
-template <class Device> struct Arrays {
-    template <class T> using Array1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, Device>;
-    template <class T> using Array2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, Device>;
-    template <class T> using Array3 = nb::ndarray<T, nb::ndim<3>, nb::c_contig, Device>;
-    template <class T> using Array4 = nb::ndarray<T, nb::ndim<4>, nb::c_contig, Device>;
-    using Input1 = Array1<const float>;
-    using Input2 = Array2<const float>;
-    using Input3 = Array3<const float>;
-    using Input4 = Array4<const float>;
-
-    static ProjectInputs project_inputs(const Input2& means, const Input2& quats, const Input2& scales,
-                                        const Input1& opacities, const std::optional<Input2>& sh0,
-                                        const std::optional<Input3>& sh_rest,
-                                        const std::optional<Array1<const int32_t>>& object_index,
-                                        const Input4& cam_from_object, const Input3& Ks,
-                                        const std::optional<Input2>& distortion, int sh_degree) {
-        const size_t n = means.shape(0), c = cam_from_object.shape(0), k = cam_from_object.shape(1);
-        expect(means.shape(1) == 3, "means: expected [N, 3]");
-        expect(quats.shape(0) == n && quats.shape(1) == 4, "quats: expected [N, 4]");
-        expect(scales.shape(0) == n && scales.shape(1) == 3, "scales: expected [N, 3]");
-        expect(opacities.shape(0) == n, "opacities: expected [N]");
-        expect(cam_from_object.shape(2) == 4 && cam_from_object.shape(3) == 4,
-               "cam_from_object: expected [C, K, 4, 4]");
-        expect(Ks.shape(0) == c && Ks.shape(1) == 3 && Ks.shape(2) == 3, "Ks: expected [C, 3, 3]");
-        expect(!distortion || (distortion->shape(0) == c && distortion->shape(1) == 5), "distortion: expected [C, 5]");
-        expect(!object_index || object_index->shape(0) == n, "object_index: expected [N]");
-        expect(object_index || k == 1, "object_index: needed where there is more than one object");
-        size_t rest = 0;
-        if (sh_degree >= 0) {
-            expect(sh0 && sh0->shape(0) == n && sh0->shape(1) == 3, "sh0: expected [N, 3]");
-            expect(sh_rest && sh_rest->shape(0) == n && sh_rest->shape(2) == 3, "sh_rest: expected [N, K, 3]");
-            rest = sh_rest->shape(1);
-            expect(sh_degree <= 4 && (size_t)((sh_degree + 1) * (sh_degree + 1)) <= rest + 1,
-                   "sh_degree: sh_rest holds fewer coefficients than it needs");
-        }
-        return {(int64_t)n,
-                (int64_t)c,
-                (int64_t)k,
-                means.data(),
-                quats.data(),
-                scales.data(),
-                opacities.data(),
-                pointer(sh0),
-                pointer(sh_rest),
-                (int64_t)rest,
-                pointer(object_index),
-                cam_from_object.data(),
-                Ks.data(),
-                pointer(distortion)};
-    }
-
-    static CompositeInputs composite_inputs(const Input3& means2d, const Array3<const int32_t>& radii,
-                                            const Input2& depths, const Input3& conics, const Input2& opacities,
-                                            const Input3& colors, int width, int height, bool with_depth) {
-        const size_t c = means2d.shape(0), n = means2d.shape(1);
-        expect(width > 0 && height > 0 && width <= 65535 * kTile && height <= 65535 * kTile,
-               "width, height: out of range");
-        expect(means2d.shape(2) == 2, "means2d: expected [C, N, 2]");
-        expect(radii.shape(0) == c && radii.shape(1) == n && radii.shape(2) == 2, "radii: expected [C, N, 2]");
-        expect(depths.shape(0) == c && depths.shape(1) == n, "depths: expected [C, N]");
-        expect(conics.shape(0) == c && conics.shape(1) == n && conics.shape(2) == 3, "conics: expected [C, N, 3]");
-        expect(opacities.shape(0) == c && opacities.shape(1) == n, "opacities: expected [C, N]");
-        expect((colors.shape(0) == c || colors.shape(0) == 1) && colors.shape(1) == n,
-               "colors: expected [C or 1, N, D]");
-        return {(int64_t)n,           (int64_t)c,     width,        height,        (int)colors.shape(2),
-                colors.shape(0) == c, means2d.data(), radii.data(), depths.data(), conics.data(),
-                opacities.data(),     colors.data(),  with_depth};
-    }
-
-    static TileLists tile_lists(const Array2<const float>& records, const Array1<const int64_t>& camera_records,
-                                const Array1<const int64_t>& tile_entries, Array1<int32_t>& entries,
-                                const std::optional<Array1<int32_t>>& slot_entries) {
-        return {reinterpret_cast<const Record*>(records.data()), camera_records.data(), tile_entries.data(),
-                reinterpret_cast<uint32_t*>(entries.data()),
-                slot_entries ? reinterpret_cast<const uint32_t*>(slot_entries->data()) : nullptr};
-    }
-
-    static CubeMapInputs cube_map_inputs(const Input4& texels, const Input2& directions, const Input2& world_from_cam,
-                                         const Input1& alpha, float least_light) {
-        expect(texels.shape(0) == 6 && texels.shape(1) == texels.shape(2) && texels.shape(3) == 3,
-               "texels: expected [6, R, R, 3]");
-        expect(directions.shape(0) == alpha.shape(0) && directions.shape(1) == 3, "directions: expected [pixels, 3]");
-        expect(world_from_cam.shape(0) == 3 && world_from_cam.shape(1) == 3, "world_from_cam: expected [3, 3]");
-        return {(int64_t)alpha.shape(0), (int)texels.shape(1), texels.data(), directions.data(),
-                world_from_cam.data(),   alpha.data(),         least_light};
+    static nb::object name(const char* text) { return nb::steal(PyUnicode_InternFromString(text)); }
+    static const Torch& get() {
+        static const Torch* torch = new Torch();  // never destroyed: the interpreter is gone before
+        return *torch;
     }
 };
 
+// Where memory is, by the attribute with which a tensor tells.
+struct CpuMemory {
+    static constexpr auto attribute = &Torch::is_cpu;
+    static constexpr auto name = nb::detail::const_name("on the CPU");
+};
+struct CudaMemory {
+    static constexpr auto attribute = &Torch::is_cuda;
+    static constexpr auto name = nb::detail::const_name("on a GPU");
+};
+
+template <class T> struct TypeName;
+template <> struct TypeName<float> {
+    static constexpr auto dtype = &Torch::float32;
+    static constexpr auto name = nb::detail::const_name("float32");
+};
+template <> struct TypeName<int32_t> {
+    static constexpr auto dtype = &Torch::int32;
+    static constexpr auto name = nb::detail::const_name("int32");
+};
+template <> struct TypeName<int64_t> {
+    static constexpr auto dtype = &Torch::int64;
+    static constexpr auto name = nb::detail::const_name("int64");
+};
+template <> struct TypeName<uint8_t> {
+    static constexpr auto dtype = &Torch::uint8;
+    static constexpr auto name = nb::detail::const_name("uint8");
+};
+
+// A dense tensor of `dims` dimensions in one kind of memory.
+template <class T, int dims, class Memory> class Array {
+  public:
+    T* data() const { return data_; }
+    int64_t shape(int i) const { return sizes_[i]; }
+    int64_t size() const {
+        int64_t product = 1;
+        for (int64_t length : sizes_) product *= length;
+        return product;
+    }
+
+  private:
+    friend nb::detail::type_caster<Array>;
+    T* data_ = nullptr;
+    int64_t sizes_[dims] = {};
+};
+
+template <class T, int dims, class Memory> T* pointer(const std::optional<Array<T, dims, Memory>>& array) {
+    return array ? array->data() : nullptr;
+}
+
+// Whether an object is such a tensor; then fills data and sizes. Each question takes some 50 ns, where DLPack takes
+// microseconds.
+inline bool read_tensor(PyObject* object, nb::object Torch::* dtype, nb::object Torch::* memory, int dims, void** data,
+                        int64_t* sizes) {
+    const Torch& torch = Torch::get();
+    if (!PyType_IsSubtype(Py_TYPE(object), reinterpret_cast<PyTypeObject*>(torch.tensor.ptr()))) return false;
+    try {
+        const nb::handle tensor = object;
+        const auto ask = [&](const nb::object& method) {
+            PyObject* answer = PyObject_CallMethodNoArgs(object, method.ptr());
+            if (!answer) throw nb::python_error();
+            return nb::steal(answer);
+        };
+        if (!nb::object(tensor.attr(torch.dtype)).is(torch.*dtype)) return false;
+        if (!nb::object(tensor.attr(torch.*memory)).is(nb::handle(Py_True))) return false;
+        if (!ask(torch.is_contiguous).is(nb::handle(Py_True))) return false;
+        const nb::object shape = tensor.attr(torch.shape);
+        if (PyTuple_GET_SIZE(shape.ptr()) != dims) return false;
+        for (int i = 0; i < dims; i++) sizes[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(shape.ptr(), i));
+        *data = PyLong_AsVoidPtr(ask(torch.data_ptr).ptr());
+        return true;
+    } catch (nb::python_error&) {  // a tensor without memory, say
+        return false;
+    }
+}
+
 }  // namespace gsrecon
+
+namespace nanobind::detail {
+
+template <class T, int dims, class Memory> struct type_caster<gsrecon::Array<T, dims, Memory>> {
+    using Own = gsrecon::Array<T, dims, Memory>;
+    using Type = gsrecon::TypeName<std::remove_const_t<T>>;
+    NB_TYPE_CASTER(Own, const_name("torch.Tensor[dense ") + Type::name + const_name(", ") + const_name<(size_t)dims>() +
+                            const_name("-d, ") + Memory::name + const_name("]"))
+
+    bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
+        void* data = nullptr;
+        if (!gsrecon::read_tensor(source.ptr(), Type::dtype, Memory::attribute, dims, &data, value.sizes_))
+            return false;
+        value.data_ = static_cast<T*>(data);
+        return true;
+    }
+};
+
+}  // namespace nanobind::detail

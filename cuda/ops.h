@@ -40,7 +40,11 @@ struct Projected {
     float* conics;     // [C, N, 3]
     float* opacities;  // [C, N]
     float* colors;     // [C, N, 3], null without harmonics
+    uint8_t* seen;     // [C, N] what the backward pass asks, see below; null when not wanted
 };
+
+// A Gaussian that is in the picture has the first bit, and the others where red, green and blue were not clamped.
+constexpr uint8_t kSeen = 1, kSeenRed = 2;  // green is twice red, blue twice green
 
 struct ProjectedGradients {
     const float *means2d, *depths, *conics, *opacities, *colors;  // each may be null: zero
@@ -52,7 +56,8 @@ struct ProjectInputGradients {
     float* cam_from_object;                     // [C, K, 4, 4], null when not wanted
 };
 
-// The picture's Gaussians on their way to the tiles.
+// The picture's Gaussians on their way to the tiles. Once they have records, blending and its gradient read of these
+// arrays only colours and depths, and those only where the records do not hold all channels.
 struct CompositeInputs {
     int64_t n, c;
     int width, height;
@@ -89,6 +94,18 @@ struct TileLists {
     uint32_t* entries;              // [E], front to back in each tile
     const uint32_t* slot_entries;   // [E], Gaussian by Gaussian: where its entries stand in `entries`
 };
+
+// What blending gives for every pixel, or gradients of it, each of which may then be null: zero. Channels go to `image`
+// until its rows are full, those left to `features`. The depths' weighted sum is the last channel, or, where there is
+// `depth`, becomes the expected depth there.
+template <class T> struct PictureArrays {
+    int image_channels, feature_channels;
+    T *image, *features;  // [C, H, W, image_channels] and [C, H, W, feature_channels]
+    T* depth;             // [C, H, W] sum(w z) / alpha, 0 where alpha is below kDepthAlphaMin
+    T* alpha;             // [C, H, W]
+};
+using Pictures = PictureArrays<float>;
+using DrawnPictures = PictureArrays<const float>;  // for the backward pass
 
 struct CompositeGradients {
     float *means2d, *conics, *opacities, *colors, *depths;  // as the inputs

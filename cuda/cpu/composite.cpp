@@ -71,23 +71,24 @@ void blend(Batch& batch, int sub, const Channels& channels, const PixelLanes& pi
 }
 
 template <int D>
-void write_pixels(const Tile& tile, int sub, int count, const SubtileState& state, const float* sums, float* image,
-                  float* alpha) {
+void write_pixels(const Tile& tile, int sub, int count, const SubtileState& state, const float* sums,
+                  int64_t first_pixel, const Pictures& out) {
     const int channels = D > 0 ? D : count;
     const int x0 = tile.subtile_x(sub), y0 = tile.subtile_y(sub);
     const int columns = std::min(kSubtile, tile.width - x0), rows = std::min(kSubtile, tile.height - y0);
     for (int j = 0; j < rows; j++) {
-        const int64_t first = (int64_t)(y0 + j) * tile.width + x0;
+        const int64_t first = first_pixel + (int64_t)(y0 + j) * tile.width + x0;
         const float *row = sums + j * kSubtile, *t = state.transmittance + j * kSubtile;
         for (int i = 0; i < columns; i++) {
-            for (int d = 0; d < channels; d++) image[(first + i) * channels + d] = row[d * kSubtilePixels + i];
-            alpha[first + i] = 1.0f - std::fabs(t[i]);
+            const float alpha = 1.0f - std::fabs(t[i]);
+            for (int d = 0; d < channels; d++) write_channel(out, first + i, d, row[d * kSubtilePixels + i], alpha);
+            out.alpha[first + i] = alpha;
         }
     }
 }
 
 template <int D>
-void composite_camera(const CompositeInputs& in, const TileLists& lists, int64_t camera, float* image, float* alpha) {
+void composite_camera(const CompositeInputs& in, const TileLists& lists, int64_t camera, const Pictures& out) {
     const int tiles_x = (in.width + kTile - 1) / kTile, tiles = tiles_x * ((in.height + kTile - 1) / kTile);
     const Channels channels(in, camera);
     const int64_t* tile_entries = lists.tile_entries + camera * tiles;
@@ -135,22 +136,21 @@ void composite_camera(const CompositeInputs& in, const TileLists& lists, int64_t
             }
             for (int sub = 0; sub < kSubtiles; sub++)
                 write_pixels<D>(tile, sub, channels.count, states[sub],
-                                &sums[(size_t)(sub * kSubtilePixels * channels.count)], image, alpha);
+                                &sums[(size_t)(sub * kSubtilePixels * channels.count)], camera * in.width * in.height,
+                                out);
         }
     }
 }
 
 }  // namespace
 
-void composite(const CompositeInputs& in, const TileLists& lists, float* image, float* alpha) {
+void composite(const CompositeInputs& in, const TileLists& lists, const Pictures& out) {
     const int channels = in.channels + in.with_depth;
-    const int64_t pixels = (int64_t)in.width * in.height;
     const auto run = channels == 1   ? composite_camera<1>
                      : channels == 3 ? composite_camera<3>
                      : channels == 4 ? composite_camera<4>
                                      : composite_camera<0>;
-    for (int64_t camera = 0; camera < in.c; camera++)
-        run(in, lists, camera, image + camera * pixels * channels, alpha + camera * pixels);
+    for (int64_t camera = 0; camera < in.c; camera++) run(in, lists, camera, out);
 }
 
 }  // namespace GSRECON_ISA

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "math/picture.h"
 #include "math/real.h"
 #include "ops.h"
 
@@ -18,8 +19,9 @@ struct Channels {
 
     Channels(const CompositeInputs& inputs, int64_t camera)
         : in(inputs),
-          colors(inputs.colors + (inputs.colors_per_camera ? camera * inputs.n * inputs.channels : 0)),
-          depths(inputs.depths + camera * inputs.n),
+          colors(inputs.colors ? inputs.colors + (inputs.colors_per_camera ? camera * inputs.n * inputs.channels : 0)
+                               : nullptr),
+          depths(inputs.depths ? inputs.depths + camera * inputs.n : nullptr),
           count(inputs.channels + inputs.with_depth) {}
 
     float of(const Record& r, int d) const {

@@ -122,7 +122,8 @@ int sums_stride(int channels, bool absgrad, bool in_registers) {
 }
 
 struct Upstream {
-    const float *image, *alpha, *v_image, *v_alpha;  // one camera's; the gradients may be null
+    const DrawnPictures &drawn, &v;
+    int64_t first_pixel;  // of the camera
 
     // Brings a sub-tile's pixels into lanes: g, its alpha part, T = 1 and S = g . (what was blended). Pixels beyond the
     // picture's edge are finished from the start.
@@ -137,20 +138,15 @@ struct Upstream {
             std::fill_n(v_pixels, kSubtilePixels * channels, 0.0f);
         }
         for (int j = 0; j < rows; j++) {
-            const int64_t first = (int64_t)(y0 + j) * tile.width + x0;
+            const int64_t first = first_pixel + (int64_t)(y0 + j) * tile.width + x0;
             for (int i = 0; i < columns; i++) {
                 const int lane = j * kSubtile + i;
-                const float *g = v_image ? v_image + (first + i) * channels : nullptr,
-                            *c = image + (first + i) * channels;
+                const PixelGradient pixel(drawn, v, first + i);
                 state.transmittance[lane] = 1.0f;
-                state.v_alpha[lane] = v_alpha ? v_alpha[first + i] : 0.0f;
-                float behind = state.v_alpha[lane] * alpha[first + i];
-                for (int d = 0; d < channels; d++) {
-                    const float g_d = g ? g[d] : 0.0f;
-                    v_pixels[d * kSubtilePixels + lane] = g_d;
-                    behind += g_d * c[d];
-                }
-                state.behind[lane] = behind;
+                state.v_alpha[lane] = pixel.v_alpha;
+                state.behind[lane] = pixel.behind;
+                for (int d = 0; d < channels; d++)
+                    v_pixels[d * kSubtilePixels + lane] = channel_gradient(v, first + i, d, pixel.v_depth);
             }
         }
     }
@@ -265,7 +261,7 @@ void gather(const CompositeInputs& in, const TileLists& lists, int64_t camera, c
             out.conics[3 * g] = -0.5f * total[kDxDx];
             out.conics[3 * g + 1] = -total[kDxDy];
             out.conics[3 * g + 2] = -0.5f * total[kDyDy];
-            out.opacities[g] = total[kOne] / in.opacities[g];
+            out.opacities[g] = total[kOne] * std::exp2(-r.log2_opacity);
             float* colors = out.colors + (shared ? r.gaussian : g) * in.channels;
             for (int d = 0; d < in.channels; d++)
                 colors[d] = total[kChannel0 + d] + (shared && camera ? colors[d] : 0.0f);
@@ -284,10 +280,9 @@ Buffer<float>& sums_buffer() {
 
 }  // namespace
 
-void composite_vjp(const CompositeInputs& in, const TileLists& lists, const float* image, const float* alpha,
-                   const float* v_image, const float* v_alpha, const CompositeGradients& out) {
+void composite_vjp(const CompositeInputs& in, const TileLists& lists, const DrawnPictures& drawn,
+                   const DrawnPictures& v, const CompositeGradients& out) {
     const int channels = in.channels + in.with_depth;
-    const int64_t pixels = (int64_t)in.width * in.height;
     const int tiles = ((in.width + kTile - 1) / kTile) * ((in.height + kTile - 1) / kTile);
     const bool absgrad = out.absgrad != nullptr, in_registers = channels == 1 || channels == 3 || channels == 4;
     const int stride = sums_stride(channels, absgrad, in_registers);
@@ -298,9 +293,7 @@ void composite_vjp(const CompositeInputs& in, const TileLists& lists, const floa
     for (int64_t camera = 0; camera < in.c; camera++) {
         const int64_t entries = lists.tile_entries[(camera + 1) * tiles] - lists.tile_entries[camera * tiles];
         float* sums = sums_buffer().reserve((size_t)(entries * stride));
-        const Upstream upstream = {image + camera * pixels * channels, alpha + camera * pixels,
-                                   v_image ? v_image + camera * pixels * channels : nullptr,
-                                   v_alpha ? v_alpha + camera * pixels : nullptr};
+        const Upstream upstream = {drawn, v, camera * in.width * in.height};
         run(in, lists, camera, upstream, sums, stride);
         gather(in, lists, camera, sums, stride, out);
     }

@@ -9,7 +9,7 @@ namespace gsrecon {
 inline namespace GSRECON_ISA {
 
 void project(const ProjectInputs&, const ProjectSettings&, const Projected&);
-void project_vjp(const ProjectInputs&, const ProjectSettings&, const Projected&, const ProjectedGradients&,
+void project_vjp(const ProjectInputs&, const ProjectSettings&, const uint8_t* seen, const ProjectedGradients&,
                  const ProjectInputGradients&);
 
 // Records of the visible Gaussians of one camera and the tile rows each reaches; `records` has room for all visible
@@ -17,9 +17,9 @@ void project_vjp(const ProjectInputs&, const ProjectSettings&, const Projected&,
 void make_records(const CompositeInputs&, int64_t camera, Binning&, Record* records);
 
 // Blends every tile; drops from the entries' high bits the sub-tiles where nothing was blended.
-void composite(const CompositeInputs&, const TileLists&, float* image, float* alpha);
-void composite_vjp(const CompositeInputs&, const TileLists&, const float* image, const float* alpha,
-                   const float* v_image, const float* v_alpha, const CompositeGradients&);
+void composite(const CompositeInputs&, const TileLists&, const Pictures&);
+void composite_vjp(const CompositeInputs&, const TileLists&, const DrawnPictures&, const DrawnPictures& gradients,
+                   const CompositeGradients&);
 // Which object weighs most in each pixel, and where the transmittance passes one half.
 void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&);
 

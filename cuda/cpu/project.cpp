@@ -114,6 +114,7 @@ void clear_lanes(const Lanes& g, int64_t row, const Projected& out) {
     std::fill_n(out.conics + 3 * o, 3 * g.count, 0.0f);
     std::fill_n(out.opacities + o, g.count, 0.0f);
     if (out.colors) std::fill_n(out.colors + 3 * o, 3 * g.count, 0.0f);
+    if (out.seen) std::fill_n(out.seen + o, g.count, (uint8_t)0);
 }
 
 void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, const RigidPose<float>* poses,
@@ -146,6 +147,7 @@ void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, c
         out.depths[o] = column[4][l];
         for (int i = 0; i < 3; i++) out.conics[3 * o + i] = column[5 + i][l];
         out.opacities[o] = column[8][l];
+        if (out.seen) out.seen[o] = visible[l] ? kSeen : 0;
     }
     if (s.sh_degree < 0) return;
 
@@ -159,6 +161,8 @@ void project_lanes(const ProjectInputs& in, const ProjectSettings& s, Lanes g, c
                                   harmonics_count(s.sh_degree), basis_lanes + l, rgb);
         else
             rgb[0] = rgb[1] = rgb[2] = 0.0f;
+        if (out.seen)
+            for (int i = 0; i < 3; i++) out.seen[row + g.first + l] |= rgb[i] > 0.0f ? kSeenRed << i : 0;
     }
 }
 
@@ -205,15 +209,15 @@ void harmonics_row_vjp(const float* rest, int count, const float* basis, const f
 }
 
 void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const Lanes& g, const RigidPose<float>* poses,
-                       const Lens& lens, int64_t row, const Projected& out, const ProjectedGradients& v,
+                       const Lens& lens, int64_t row, const uint8_t* seen, const ProjectedGradients& v,
                        LaneGradients& sum, ProjectInputGradients grads, PoseGradient* pose_sums) {
     const int64_t o = row + g.first;
-    alignas(64) int32_t seen[kLanes] = {};
+    alignas(64) int32_t in_picture[kLanes] = {};
     int any = 0;
-    for (int l = 0; l < g.count; l++) any |= seen[l] = -(out.radii[2 * (o + l)] > 0);
+    for (int l = 0; l < g.count; l++) any |= in_picture[l] = -(seen[o + l] != 0);
     if (!any) return;
     vint visible;
-    memcpy(&visible, seen, sizeof visible);
+    memcpy(&visible, in_picture, sizeof visible);
 
     const PoseLanes pose = pose_lanes(poses, in.k, g.object);
     const Geometry<vfloat> geo(pose, lens, s, g.mean, g.quat, g.scale);
@@ -238,10 +242,9 @@ void project_lanes_vjp(const ProjectInputs& in, const ProjectSettings& s, const 
         const Direction<vfloat> dir(pose, g.mean);
         harmonics(s.sh_degree, dir.unit, basis);
         for (int l = 0; l < g.count; l++) {
-            if (!seen[l]) continue;
-            const float* rgb = out.colors + 3 * (o + l);
+            if (!in_picture[l]) continue;
             float v_rgb[3];
-            for (int i = 0; i < 3; i++) v_rgb[i] = rgb[i] > 0.0f ? v.colors[3 * (o + l) + i] : 0.0f;
+            for (int i = 0; i < 3; i++) v_rgb[i] = seen[o + l] & kSeenRed << i ? v.colors[3 * (o + l) + i] : 0.0f;
             const int64_t i = g.first + l, rest = 3 * in.sh_rest_count * i;
             harmonics_row_vjp(in.sh_rest + rest, count, reinterpret_cast<const float*>(basis) + l, v_rgb,
                               grads.sh0 + 3 * i, grads.sh_rest + rest, reinterpret_cast<float*>(v_basis) + l);
@@ -275,12 +278,10 @@ std::vector<RigidPose<float>> rigid_poses(const ProjectInputs& in) {
     return poses;
 }
 
-bool seen_by_any(const ProjectInputs& in, const Projected& out, int64_t first, int64_t count) {
-    int32_t any = 0;
-    for (int64_t camera = 0; camera < in.c; camera++) {
-        const int32_t* radii = out.radii + 2 * (camera * in.n + first);
-        for (int64_t i = 0; i < 2 * count; i++) any |= radii[i];
-    }
+bool seen_by_any(const ProjectInputs& in, const uint8_t* seen, int64_t first, int64_t count) {
+    uint8_t any = 0;
+    for (int64_t camera = 0; camera < in.c; camera++)
+        for (int64_t i = 0; i < count; i++) any |= seen[camera * in.n + first + i];
     return any != 0;
 }
 
@@ -307,7 +308,7 @@ void project(const ProjectInputs& in, const ProjectSettings& settings, const Pro
         }
 }
 
-void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const Projected& out,
+void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const uint8_t* seen,
                  const ProjectedGradients& v, const ProjectInputGradients& grads) {
     const std::vector<RigidPose<float>> poses = rigid_poses(in);
     const int64_t chunks = (in.n + kChunk - 1) / kChunk, pairs = in.c * in.k;
@@ -322,7 +323,7 @@ void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const
                 std::fill_n(grads.sh0 + 3 * i, 3 * count, 0.0f);
                 std::fill_n(grads.sh_rest + 3 * in.sh_rest_count * i, 3 * in.sh_rest_count * count, 0.0f);
             }
-            if (!seen_by_any(in, out, i, count)) {
+            if (!seen_by_any(in, seen, i, count)) {
                 std::fill_n(grads.means + 3 * i, 3 * count, 0.0f);
                 std::fill_n(grads.quats + 4 * i, 4 * count, 0.0f);
                 std::fill_n(grads.scales + 3 * i, 3 * count, 0.0f);
@@ -335,7 +336,7 @@ void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const
             LaneGradients sum;
             for (int64_t camera = 0; camera < in.c; camera++)
                 project_lanes_vjp(in, settings, g, &poses[(size_t)(camera * in.k)], lens_of(in, settings, camera),
-                                  camera * in.n, out, v, sum, grads,
+                                  camera * in.n, seen, v, sum, grads,
                                   sums ? &sums[(size_t)(chunk * pairs + camera * in.k)] : nullptr);
             store_rows<3>(grads.means, g, &sum.mean.x);
             store_rows<4>(grads.quats, g, &sum.quat.w);

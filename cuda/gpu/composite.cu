@@ -10,7 +10,7 @@ constexpr int kSome = 8;    // channels a block blends where the records do not 
 // Blends `D` channels from `first_channel` on. in_record: they stand in the record.
 template <int D, bool in_record>
 __global__ void __launch_bounds__(kTileThreads, kBlocks)
-    composite_kernel(CompositeInputs in, TileLists lists, int64_t tiles, float* image, float* alpha) {
+    composite_kernel(CompositeInputs in, TileLists lists, int64_t tiles, Pictures out) {
     __shared__ Record records[kTileThreads];
     __shared__ float values[in_record ? 1 : kTileThreads][D];
     const TilePixel at(in, lists, blockIdx.x % tiles);
@@ -43,18 +43,20 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
         }
     }
     if (!at.inside) return;
+    const float alpha = 1.0f - fabsf(t);
+#pragma unroll
     for (int d = 0; d < D; d++)
-        if (first_channel + d < channels) image[at.pixel * channels + first_channel + d] = sums[d];
-    if (first_channel == 0) alpha[at.pixel] = 1.0f - fabsf(t);
+        if (first_channel + d < channels) write_channel(out, at.pixel, first_channel + d, sums[d], alpha);
+    if (first_channel == 0) out.alpha[at.pixel] = alpha;
 }
 
 }  // namespace
 
-void composite(const CompositeInputs& in, const TileLists& lists, float* image, float* alpha, Stream stream) {
+void composite(const CompositeInputs& in, const TileLists& lists, const Pictures& out, Stream stream) {
     const int channels = in.channels + in.with_depth;
     const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {
-        launch("composite", kernel, tiles * passes, kTileThreads, stream, in, lists, tiles, image, alpha);
+        launch("composite", kernel, tiles * passes, kTileThreads, stream, in, lists, tiles, out);
     };
     if (channels == 3)
         run(composite_kernel<3, true>, 1);

@@ -24,25 +24,18 @@ struct SumsLayout {
     __host__ __device__ int stride() const { return (first_channel() + channels + 3) & ~3; }
 };
 
-struct Upstream {
-    const float *image, *alpha, *v_image, *v_alpha;  // the gradients may be null
-};
-
 // What a pixel carries.
 template <int D> struct PixelState {
-    float t, behind, v_alpha, g[D > 0 ? D : 1];
+    float t = -1.0f, behind = 0.0f, v_alpha = 0.0f, v_depth = 0.0f, g[D > 0 ? D : 1] = {};
 
-    __device__ __forceinline__ PixelState(const TilePixel& at, const Upstream& up, int channels, int first_channel)
-        : t(at.inside ? 1.0f : -1.0f), behind(0.0f), v_alpha(0.0f), g{} {
+    __device__ __forceinline__ PixelState(const TilePixel& at, const DrawnPictures& drawn, const DrawnPictures& v,
+                                          int channels, int first_channel) {
         if (!at.inside) return;
-        if (up.v_alpha) v_alpha = up.v_alpha[at.pixel];
-        behind = v_alpha * up.alpha[at.pixel];
-        if (!up.v_image) return;
-        for (int d = 0; d < channels; d++)
-            behind += up.v_image[at.pixel * channels + d] * up.image[at.pixel * channels + d];
+        const PixelGradient pixel(drawn, v, at.pixel);
+        t = 1.0f, behind = pixel.behind, v_alpha = pixel.v_alpha, v_depth = pixel.v_depth;
 #pragma unroll
         for (int d = 0; d < D; d++)
-            if (first_channel + d < channels) g[d] = up.v_image[at.pixel * channels + first_channel + d];
+            if (first_channel + d < channels) g[d] = channel_gradient(v, at.pixel, first_channel + d, v_depth);
     }
 };
 
@@ -50,7 +43,7 @@ template <int D> struct PixelState {
 // pixel's gradient, c . g, is needed in full.
 template <int D, bool moments, bool absgrad>
 __device__ __forceinline__ bool collect(const Record& r, const TilePixel& at, const RecordChannels& all,
-                                        const Upstream& up, int channels, PixelState<D>& state, float* values) {
+                                        const DrawnPictures& v, int channels, PixelState<D>& state, float* values) {
     const Blend blend(r, at.x, at.y, state.t);
     int next = 0;
     if constexpr (moments) {
@@ -58,8 +51,8 @@ __device__ __forceinline__ bool collect(const Record& r, const TilePixel& at, co
         if constexpr (D > 0) {
 #pragma unroll
             for (int d = 0; d < D; d++) along += r.channel[d] * state.g[d];
-        } else if (blend.used && up.v_image) {
-            for (int d = 0; d < channels; d++) along += all.of(r, d) * up.v_image[at.pixel * channels + d];
+        } else if (blend.used) {
+            for (int d = 0; d < channels; d++) along += all.of(r, d) * channel_gradient(v, at.pixel, d, state.v_depth);
         }
         const float gained = blend.weight * along;
         state.behind -= gained;
@@ -89,8 +82,8 @@ template <int count> struct GroupSums {
 // slots: rows of sums belong to entries, else to records and are shared by atomic addition.
 template <int D, bool moments, bool absgrad, bool slots>
 __global__ void __launch_bounds__(kTileThreads, kBlocks)
-    sums_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, Upstream up, int64_t tiles,
-                float* sums) {
+    sums_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, DrawnPictures drawn,
+                DrawnPictures v, int64_t tiles, float* sums) {
     constexpr int count = (moments ? kMoments + 2 * absgrad : 0) + D;
     __shared__ Record records[kTileThreads];
     __shared__ int rows[kTileThreads];
@@ -101,7 +94,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
     const int lane = lane_index(), warp = (int)threadIdx.x / kWarp, slot = slot_of_lane<count>(lane);
     const bool wanted = slot >= 0 && first_sum + slot < layout.first_channel() + layout.channels;
     const RecordChannels all(in, at.camera);
-    PixelState<D> state(at, up, layout.channels, first_channel);
+    PixelState<D> state(at, drawn, v, layout.channels, first_channel);
     bool finished = false;  // the whole warp
     for (int64_t first = at.begin; first < at.end; first += kTileThreads) {
         if (__syncthreads_count(finished) == kTileThreads) break;
@@ -120,7 +113,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
                     const int k = __ffs(left) - 1;
                     const Record& r = records[group + k];
                     float values[count];
-                    const bool used = collect<D, moments, absgrad>(r, at, all, up, layout.channels, state, values);
+                    const bool used = collect<D, moments, absgrad>(r, at, all, v, layout.channels, state, values);
                     if (!__any_sync(kAllLanes, used)) continue;
                     const float sum = transposed_sums<count>(values, lane);
                     if constexpr (slots) {
@@ -181,7 +174,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     out.conics[3 * g] = -0.5f * total(kDxDx);
     out.conics[3 * g + 1] = -total(kDxDy);
     out.conics[3 * g + 2] = -0.5f * total(kDyDy);
-    out.opacities[g] = total(kOne) / in.opacities[g];
+    out.opacities[g] = total(kOne) * exp2f(-r.log2_opacity);
     const bool shared = !in.colors_per_camera;
     float* colors = out.colors + (shared ? r.gaussian : g) * in.channels;
     for (int d = 0; d < in.channels; d++) colors[d] = total(layout.first_channel() + d) + (shared ? colors[d] : 0.0f);
@@ -212,9 +205,9 @@ size_t composite_vjp_workspace(const CompositeInputs& in, const TileSlots& place
     return work.used();
 }
 
-void composite_vjp(const CompositeInputs& in, const TileLists& lists, const TileSlots& places, const float* image,
-                   const float* alpha, const float* v_image, const float* v_alpha, const CompositeGradients& out,
-                   void* workspace, size_t bytes, Stream stream) {
+void composite_vjp(const CompositeInputs& in, const TileLists& lists, const TileSlots& places,
+                   const DrawnPictures& drawn, const DrawnPictures& v, const CompositeGradients& out, void* workspace,
+                   size_t bytes, Stream stream) {
     const SumsLayout layout = layout_of(in, out.absgrad != nullptr);
     const int64_t floats = sums_floats(in, places, layout.absgrad), cells = in.c * in.n;
     float* sums = Workspace(workspace, bytes).take<float>(floats);
@@ -226,11 +219,10 @@ void composite_vjp(const CompositeInputs& in, const TileLists& lists, const Tile
     if (out.depths) clear(out.depths, (size_t)cells * sizeof(float), stream);
     if (out.absgrad) clear(out.absgrad, (size_t)cells * 2 * sizeof(float), stream);
 
-    const Upstream up = {image, alpha, v_image, v_alpha};
     const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {
-        launch("composite_vjp", kernel, tiles * passes, kTileThreads, stream, in, lists, places, layout, up, tiles,
-               sums);
+        launch("composite_vjp", kernel, tiles * passes, kTileThreads, stream, in, lists, places, layout, drawn, v,
+               tiles, sums);
     };
     with_flags(layout.absgrad, places.entry_slots != nullptr, [&](auto absgrad, auto slots) {
         if (layout.channels == 3) return run(sums_kernel<3, true, absgrad.value, slots.value>, 1);

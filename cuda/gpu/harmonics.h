@@ -14,13 +14,13 @@ template <int degree> struct HarmonicsRows {
     static constexpr int stride = used | 1;
     static constexpr int floats = kWarp * stride;  // a warp's
 
-    // `width` is a row's length in memory, at least `used`.
-    static __device__ __forceinline__ void load(const float* rows, int64_t first, int count, int64_t width,
+    // Those of the lanes in `wanted`; `width` is a row's length in memory, at least `used`.
+    static __device__ __forceinline__ void load(const float* rows, int64_t first, unsigned wanted, int64_t width,
                                                 float* shared) {
         const float* from = rows + first * width;
-        for (int e = lane_index(); e < count * used; e += kWarp) {
+        for (int e = lane_index(); e < kWarp * used; e += kWarp) {
             const int row = e / used, column = e % used;
-            shared[row * stride + column] = from[row * width + column];
+            if (wanted >> row & 1) shared[row * stride + column] = from[row * width + column];
         }
         __syncwarp();
     }

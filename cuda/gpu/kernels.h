@@ -11,7 +11,7 @@ namespace gsrecon::gpu {
 void project(const ProjectInputs&, const ProjectSettings&, const Projected&, Stream);
 
 size_t project_vjp_workspace(const ProjectInputs&, bool pose_gradient);
-void project_vjp(const ProjectInputs&, const ProjectSettings&, const Projected&, const ProjectedGradients&,
+void project_vjp(const ProjectInputs&, const ProjectSettings&, const uint8_t* seen, const ProjectedGradients&,
                  const ProjectInputGradients&, void* workspace, size_t bytes, Stream);
 
 // Tile lists in two calls. The first measures, and leaves how many records and entries there are in `totals` [2] on the
@@ -43,7 +43,7 @@ size_t fill_tiles_workspace(const CompositeInputs&, const TileRoom&, bool slots)
 void fill_tiles(const CompositeInputs&, const TileCounts&, const TileRoom&, const FilledTiles&, void* workspace,
                 size_t bytes, Stream);
 
-void composite(const CompositeInputs&, const TileLists&, float* image, float* alpha, Stream);
+void composite(const CompositeInputs&, const TileLists&, const Pictures&, Stream);
 
 // Where each entry's sums go; without them, sums meet in atomic additions, in an order that changes from run to run.
 struct TileSlots {
@@ -52,9 +52,8 @@ struct TileSlots {
     const int32_t* record_entries;  // null likewise
 };
 size_t composite_vjp_workspace(const CompositeInputs&, const TileSlots&, bool absgrad);
-void composite_vjp(const CompositeInputs&, const TileLists&, const TileSlots&, const float* image, const float* alpha,
-                   const float* v_image, const float* v_alpha, const CompositeGradients&, void* workspace, size_t bytes,
-                   Stream);
+void composite_vjp(const CompositeInputs&, const TileLists&, const TileSlots&, const DrawnPictures&,
+                   const DrawnPictures& gradients, const CompositeGradients&, void* workspace, size_t bytes, Stream);
 
 void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&, Stream);
 void alone(const AloneInputs&, int64_t pixels, float* alpha, Stream);

@@ -41,10 +41,10 @@ __device__ __forceinline__ bool project_row(const ProjectSettings& s, const Gaus
     return true;
 }
 
-// 0.5 + sum_k basis[k] sh[k], clamped at 0 from below. `rest` is in shared memory.
+// 0.5 + sum_k basis[k] sh[k], clamped at 0 from below; tells which were not. `rest` is in shared memory.
 template <int degree>
-__device__ __forceinline__ void color_row(const RigidPose<float>& pose, Vec3<float> mean, const float* sh0,
-                                          const float* rest, float* rgb) {
+__device__ __forceinline__ uint8_t color_row(const RigidPose<float>& pose, Vec3<float> mean, const float* sh0,
+                                             const float* rest, float* rgb) {
     float basis[kMaxHarmonics];
     harmonics(degree, Direction<float>(pose, mean).unit, basis);
     float sum[3];
@@ -52,7 +52,12 @@ __device__ __forceinline__ void color_row(const RigidPose<float>& pose, Vec3<flo
 #pragma unroll
     for (int k = 1; k < harmonics_count(degree); k++)
         for (int i = 0; i < 3; i++) sum[i] += basis[k] * rest[3 * (k - 1) + i];
-    for (int i = 0; i < 3; i++) rgb[i] = maximum(0.0f, sum[i]);
+    uint8_t above = 0;
+    for (int i = 0; i < 3; i++) {
+        rgb[i] = maximum(0.0f, sum[i]);
+        above |= rgb[i] > 0.0f ? kSeenRed << i : 0;
+    }
+    return above;
 }
 
 // A degree of -1 makes no colours.
@@ -67,7 +72,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     if (first >= in.n) return;
     GaussianRow g(in, index);
     const bool in_range = index < in.n;
-    bool loaded = false, staged = false;
+    bool loaded = false;
+    unsigned staged = 0;  // lanes whose coefficients are in shared memory
     for (int64_t camera = 0; camera < in.c; camera++) {
         const int64_t o = camera * in.n + g.row;
         const Lens lens = lens_of(in, s, camera);
@@ -79,17 +85,18 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
             visible = visible && project_row(s, g, pose, lens, out, o);
         }
         if (in_range && !visible) clear_row(out, o);
+        uint8_t seen = visible ? kSeen : 0;
         if constexpr (degree >= 0) {
-            if (!__any_sync(kAllLanes, visible)) continue;
-            if constexpr (has_rest)
-                if (!staged)
-                    Rows::load(in.sh_rest, first, (int)minimum((int64_t)kWarp, in.n - first), 3 * in.sh_rest_count,
-                               own);
-            staged = true;
+            if constexpr (has_rest) {
+                const unsigned wanted = __ballot_sync(kAllLanes, visible) & ~staged;
+                if (wanted) Rows::load(in.sh_rest, first, wanted, 3 * in.sh_rest_count, own);
+                staged |= wanted;
+            }
             if (visible)
-                color_row<degree>(pose, g.mean, in.sh0 + 3 * g.row, own + (has_rest ? lane_index() * Rows::stride : 0),
-                                  out.colors + 3 * o);
+                seen |= color_row<degree>(pose, g.mean, in.sh0 + 3 * g.row,
+                                          own + (has_rest ? lane_index() * Rows::stride : 0), out.colors + 3 * o);
         }
+        if (in_range && out.seen) out.seen[o] = seen;
     }
 }
 

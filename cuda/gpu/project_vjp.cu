@@ -37,9 +37,9 @@ struct Upstream {
 };
 
 // Gradient of a colour; none flows where it was clamped.
-__device__ __forceinline__ Vec3<float> upstream_color(const Projected& out, const ProjectedGradients& v, int64_t o) {
-    const float *rgb = out.colors + 3 * o, *g = v.colors + 3 * o;
-    return {rgb[0] > 0.0f ? g[0] : 0.0f, rgb[1] > 0.0f ? g[1] : 0.0f, rgb[2] > 0.0f ? g[2] : 0.0f};
+__device__ __forceinline__ Vec3<float> upstream_color(uint8_t seen, const ProjectedGradients& v, int64_t o) {
+    const float* g = v.colors + 3 * o;
+    return {seen & kSeenRed ? g[0] : 0.0f, seen & kSeenRed << 1 ? g[1] : 0.0f, seen & kSeenRed << 2 ? g[2] : 0.0f};
 }
 
 // Gradient of the direction from the camera. `rest` is in shared memory.
@@ -85,7 +85,7 @@ __device__ __forceinline__ void add_pose_gradients(const float* v, bool visible,
 }
 
 template <int degree, bool poses>
-__device__ __forceinline__ void group_vjp(const ProjectInputs& in, const ProjectSettings& s, const Projected& out,
+__device__ __forceinline__ void group_vjp(const ProjectInputs& in, const ProjectSettings& s, const uint8_t* all_seen,
                                           const ProjectedGradients& v, const ProjectInputGradients& grads,
                                           int64_t first, float* rows, float* pose_sums) {
     constexpr bool has_rest = degree >= 1;
@@ -98,21 +98,22 @@ __device__ __forceinline__ void group_vjp(const ProjectInputs& in, const Project
     Vec3<float> v_mean = {}, v_scale = {}, v_sh0 = {};
     Vec4<float> v_quat = {};
     float v_opacity = 0.0f;
-    bool loaded = false;
+    unsigned loaded = 0;  // lanes that a camera has seen
     for (int64_t camera = 0; camera < in.c; camera++) {
         const int64_t o = camera * in.n + g.row;
-        const bool visible = g.present && out.radii[2 * o] > 0;
-        if (!__any_sync(kAllLanes, visible)) continue;
-        if (!loaded) {
-            g.load_rest(in);
-            if constexpr (has_rest) Rows::load(in.sh_rest, first, count, width, rows);
-            loaded = true;
-        }
+        const uint8_t seen = all_seen[o];
+        const bool visible = g.present && seen;
+        const unsigned lanes = __ballot_sync(kAllLanes, visible), wanted = lanes & ~loaded;
+        if (!lanes) continue;
+        if (!loaded) g.load_rest(in);
+        if constexpr (has_rest)
+            if (wanted) Rows::load(in.sh_rest, first, wanted, width, rows);
+        loaded |= wanted;
         const RigidPose<float> pose = g.pose(in, camera);
         Vec3<float> v_direction = {};  // first, while few other values are held
         if constexpr (degree >= 0) {
             if (v.colors && visible) {
-                const Vec3<float> v_rgb = upstream_color(out, v, o);
+                const Vec3<float> v_rgb = upstream_color(seen, v, o);
                 v_sh0 = v_sh0 + kHarmonic0 * v_rgb;
                 if constexpr (has_rest)
                     v_direction = direction_vjp<degree>(Direction<float>(pose, g.mean), v_rgb, rest);
@@ -153,9 +154,10 @@ __device__ __forceinline__ void group_vjp(const ProjectInputs& in, const Project
         bool untouched = true;
         for (int64_t camera = 0; camera < in.c; camera++) {
             const int64_t o = camera * in.n + g.row;
-            if (!g.present || out.radii[2 * o] <= 0) continue;
+            const uint8_t seen = all_seen[o];
+            if (!g.present || !seen) continue;
             const Direction<float> direction(g.pose(in, camera), g.mean);
-            coefficients_vjp<has_rest ? degree : 1>(direction.unit, upstream_color(out, v, o), untouched, rest);
+            coefficients_vjp<has_rest ? degree : 1>(direction.unit, upstream_color(seen, v, o), untouched, rest);
             untouched = false;
         }
         if (untouched)
@@ -167,7 +169,7 @@ __device__ __forceinline__ void group_vjp(const ProjectInputs& in, const Project
 
 template <int degree, bool poses>
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    project_vjp_kernel(ProjectInputs in, ProjectSettings s, Projected out, ProjectedGradients v,
+    project_vjp_kernel(ProjectInputs in, ProjectSettings s, const uint8_t* seen, ProjectedGradients v,
                        ProjectInputGradients grads, int groups, float* pose_sums) {
     constexpr bool has_rest = degree >= 1;
     using Rows = HarmonicsRows<has_rest ? degree : 1>;
@@ -177,7 +179,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     for (int i = 0; i < groups; i++) {
         const int64_t first = (warp * groups + i) * kWarp;
         if (first >= in.n) return;
-        group_vjp<degree, poses>(in, s, out, v, grads, first, rows[threadIdx.x / kWarp], own);
+        group_vjp<degree, poses>(in, s, seen, v, grads, first, rows[threadIdx.x / kWarp], own);
     }
 }
 
@@ -209,7 +211,7 @@ size_t project_vjp_workspace(const ProjectInputs& in, bool pose_gradient) {
     return work.used();
 }
 
-void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const Projected& out,
+void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const uint8_t* seen,
                  const ProjectedGradients& v, const ProjectInputGradients& grads, void* workspace, size_t bytes,
                  Stream stream) {
     const Ranges ranges(in, grads.cam_from_object != nullptr);
@@ -221,8 +223,8 @@ void project_vjp(const ProjectInputs& in, const ProjectSettings& settings, const
     }
     const auto run = [&]<int degree>(std::integral_constant<int, degree>) {
         launch("project_vjp", sums ? project_vjp_kernel<degree, true> : project_vjp_kernel<degree, false>,
-               blocks_for(ranges.warps * kWarp, kThreads), kThreads, stream, in, settings, out, v, grads, ranges.groups,
-               sums);
+               blocks_for(ranges.warps * kWarp, kThreads), kThreads, stream, in, settings, seen, v, grads,
+               ranges.groups, sums);
     };
     with_degree(settings.sh_degree, run);
     if (grads.cam_from_object)

@@ -7,6 +7,7 @@
 #include "gpu/thread.h"
 #include "gpu/tile_grid.h"
 #include "math/ellipse.h"
+#include "math/picture.h"
 
 namespace gsrecon::gpu {
 
@@ -83,10 +84,11 @@ struct RecordChannels {
     int channels;
 
     __device__ __forceinline__ RecordChannels(const CompositeInputs& in, int64_t camera)
-        : colors(in.colors + (in.colors_per_camera ? camera * in.n * in.channels : 0)),
-          depths(in.depths + camera * in.n),
+        : colors(in.colors ? in.colors + (in.colors_per_camera ? camera * in.n * in.channels : 0) : nullptr),
+          depths(in.depths ? in.depths + camera * in.n : nullptr),
           channels(in.channels) {}
     __device__ __forceinline__ float of(const Record& r, int d) const {
+        if (d < 4) return r.channel[d];
         return d < channels ? colors[(int64_t)r.gaussian * channels + d] : depths[r.gaussian];
     }
 };

@@ -13,6 +13,7 @@ from torch import Tensor
 from gsrecon.geometry.camera import CameraModel
 from gsrecon.geometry.spherical_harmonics import eval_sh
 from gsrecon.ops import _native_composite, _native_project, reference
+from gsrecon.ops._native_composite import Channels
 from gsrecon.ops._native_project import Projection
 from gsrecon.ops.masking import where
 from gsrecon.ops.settings import RasterizeSettings
@@ -172,9 +173,8 @@ def composite(
 def _composite_native(
     seen: Projection, colors: Tensor, probe: Tensor | None, width: int, height: int, with_depth: bool
 ) -> tuple[Tensor, Tensor]:
-    blended = _native_composite.composite(
-        seen, colors, probe, width=width, height=height, with_depth=with_depth
-    )
+    channels = Channels(colors.shape[-1] + with_depth, with_depth, appended=with_depth)
+    blended = _native_composite.composite(seen, colors, probe, channels, width=width, height=height)
     return blended.image, blended.alpha
 
 

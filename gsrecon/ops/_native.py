@@ -1,5 +1,6 @@
 """The compiled kernels, and those for a tensor's device. Only this imports `gsrecon._C`."""
 
+import math
 from functools import cache
 from typing import Any
 
@@ -9,8 +10,8 @@ from torch import Tensor
 from gsrecon.errors import BackendUnavailableError
 
 
-def kernels():
-    """The compiled module, whose functions are the CPU's kernels.
+def kernels() -> Any:
+    """The compiled module.
 
     Raises:
         BackendUnavailableError: when the extension is not built or does not load on this machine.
@@ -32,9 +33,9 @@ def kernels_for(tensor: Tensor) -> Any:
     Raises:
         BackendUnavailableError: when there are none for that device.
     """
+    if tensor.is_cpu:
+        return _on_the_cpu()
     device = tensor.device
-    if device.type == "cpu":
-        return kernels()
     if device.type != "cuda":
         raise BackendUnavailableError(
             f"no backend works on tensors on {device}; move them to the CPU with .cpu()"
@@ -42,28 +43,16 @@ def kernels_for(tensor: Tensor) -> Any:
     problem = cuda_problem()
     if problem is not None:
         raise BackendUnavailableError(f"tensors are on {device}, but {problem}")
-    place = kernels().Cuda(
+    return kernels().Cuda(
         device.index,
         torch.cuda.current_stream(device).cuda_stream,
         lambda size: torch.empty(size, dtype=torch.uint8, device=device),
     )
-    return place if device.index == torch.cuda.current_device() else _Elsewhere(place, device)
 
 
-class _Elsewhere:
-    """Kernels of a GPU that is not the current one: torch hands tensors over on the current one alone."""
-
-    def __init__(self, place: Any, device: torch.device) -> None:
-        self._place, self._device = place, device
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._place, name)
-
-        def on_device(*arguments: Any) -> Any:
-            with torch.cuda.device(self._device):
-                return method(*arguments)
-
-        return on_device
+@cache
+def _on_the_cpu() -> Any:
+    return kernels().Cpu()
 
 
 @cache
@@ -121,25 +110,27 @@ _POOLED_FROM = 1 << 20
 """Floats from which a result's memory is pooled: 4 MiB."""
 
 
-def pooled_like(tensor: Tensor | None, other: Tensor | None = None) -> Tensor:
-    """Memory for the gradient of a tensor; of None, an empty tensor like `other`.
+def pooled(like: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
+    """Memory for a gradient of that shape, of the type and where `like` is.
 
     Large arrays on the CPU come from a pool: the system would clear the pages of fresh memory, which takes
     longer than the work done in them. On a GPU torch's allocator keeps a pool by itself.
     """
-    if tensor is None:
-        assert other is not None
-        return other.new_empty(0)
-    if tensor.device.type == "cpu" and tensor.numel() >= _POOLED_FROM:
-        return torch.from_numpy(kernels().pooled(tensor.numel())).view(tensor.shape)
-    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
+    if like.is_cpu and (count := math.prod(shape)) >= _POOLED_FROM:
+        return torch.from_numpy(kernels().pooled(count)).view(shape)
+    return like.new_empty(shape)
 
 
-def contiguous(tensor: Tensor | None) -> Tensor | None:
-    """A dense tensor without a gradient; None stays None."""
-    return None if tensor is None else tensor.detach().contiguous()
+def pooled_like(tensor: Tensor) -> Tensor:
+    """Memory for the gradient of a tensor."""
+    return pooled(tensor, tensor.shape)
 
 
-def arguments(*tensors: Tensor | None) -> list[Tensor | None]:
-    """Tensors as the extension takes them: dense, without gradients."""
-    return [contiguous(tensor) for tensor in tensors]
+def dense(tensor: Tensor | None) -> Tensor | None:
+    """A tensor as the extension takes it: contiguous. None stays None."""
+    return tensor if tensor is None or tensor.is_contiguous() else tensor.contiguous()
+
+
+def all_dense(*tensors: Tensor | None) -> list[Any]:
+    """Tensors as the extension takes them."""
+    return [dense(tensor) for tensor in tensors]

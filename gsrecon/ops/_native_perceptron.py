@@ -1,53 +1,41 @@
 """The compiled small networks as a torch operation."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from gsrecon.ops._native import arguments, kernels, pooled_like
+from gsrecon.ops._native import all_dense, dense, kernels_for, pooled_like
+from gsrecon.ops._once_differentiable import once_differentiable
 
 
-@torch.library.custom_op("gsrecon::perceptron", mutates_args=(), device_types="cpu")
-def _perceptron(inputs: Tensor, parameters: Tensor, widths: Sequence[int]) -> Tensor:
-    outputs = inputs.new_empty(len(inputs), widths[-1])
-    kernels().perceptron(*arguments(inputs, parameters), list(widths), outputs)
-    return outputs
+class _Perceptron(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, parameters: Tensor, widths: list[int]) -> Tensor:
+        tensors = all_dense(inputs, parameters)
+        outputs = inputs.new_empty(len(inputs), widths[-1])
+        kernels_for(inputs).perceptron(*tensors, widths, outputs)
+        ctx.widths = widths
+        ctx.save_for_backward(*tensors)
+        return outputs
 
-
-@torch.library.custom_op("gsrecon::perceptron_vjp", mutates_args=(), device_types="cpu")
-def _perceptron_vjp(
-    inputs: Tensor, parameters: Tensor, widths: Sequence[int], v_outputs: Tensor, with_inputs: bool
-) -> tuple[Tensor, Tensor]:
-    v_parameters = torch.empty_like(parameters, memory_format=torch.contiguous_format)
-    v_inputs = pooled_like(inputs if with_inputs else None, inputs)
-    kernels().perceptron_vjp(
-        *arguments(inputs, parameters),
-        list(widths),
-        *arguments(v_outputs),
-        v_parameters,
-        v_inputs if with_inputs else None,
-    )
-    return v_parameters, v_inputs
-
-
-def _setup(ctx, inputs, output) -> None:
-    values, parameters, ctx.widths = inputs
-    ctx.save_for_backward(values, parameters)
-
-
-def _backward(ctx, v_outputs):
-    with_inputs = ctx.needs_input_grad[0]
-    v_parameters, v_inputs = _perceptron_vjp(*ctx.saved_tensors, ctx.widths, v_outputs, with_inputs)
-    return v_inputs if with_inputs else None, v_parameters, None
-
-
-_perceptron.register_autograd(_backward, setup_context=_setup)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None]:
+        inputs, parameters = ctx.saved_tensors
+        v_parameters = torch.empty_like(parameters)
+        v_inputs = pooled_like(inputs) if ctx.needs_input_grad[0] else None
+        kernels_for(inputs).perceptron_vjp(
+            inputs, parameters, ctx.widths, dense(gradients[0]), v_parameters, v_inputs
+        )
+        return v_inputs, v_parameters, None
 
 
 def perceptron(inputs: Tensor, parameters: Tensor, widths: Sequence[int]) -> Tensor:
-    """Results [N, widths[-1]] of a network for inputs [N, widths[0]], both float32.
+    """Results [N, widths[-1]] of a network for inputs [N, widths[0]], both float32 on the CPU.
 
-    Differentiable in inputs and parameters (layer after layer: weights, then biases, in one row).
+    Differentiable once in inputs and parameters (layer after layer: weights, then biases, in one row).
     """
-    return _perceptron(inputs, parameters, widths)
+    outputs = _Perceptron.apply(inputs, parameters, list(widths))
+    return outputs  # pyright: ignore[reportReturnType] - one tensor

@@ -1,86 +1,63 @@
 """The compiled kernels around the rasterizer as torch operations: SSIM, a cube map behind a picture, Adam."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import arguments, pooled_like
+from gsrecon.ops._native import all_dense, dense, pooled_like
+from gsrecon.ops._once_differentiable import once_differentiable
 
 
-@torch.library.custom_op("gsrecon::ssim", mutates_args=(), device_types=("cpu", "cuda"))
-def _ssim(a: Tensor, b: Tensor, with_gradient: bool) -> tuple[Tensor, Tensor]:
-    gradient = pooled_like(a if with_gradient else None, a)
-    mean = a.new_empty(1)
-    _native.kernels_for(a).ssim(*arguments(a, b), mean, gradient if with_gradient else None)
-    return mean[0].clone(), gradient
+class _Ssim(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, truth: Tensor, recording: bool) -> Tensor:
+        gradient = pooled_like(image) if recording and ctx.needs_input_grad[0] else None
+        mean = image.new_empty(1)
+        _native.kernels_for(image).ssim(dense(image), dense(truth), mean, gradient)
+        ctx.save_for_backward(gradient)
+        return mean[0]
 
-
-def _ssim_setup(ctx, inputs, output) -> None:
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(output[1])
-
-
-def _ssim_backward(ctx, v_mean, _):
-    (gradient,) = ctx.saved_tensors
-    return None if v_mean is None else v_mean * gradient, None, None
-
-
-_ssim.register_autograd(_ssim_backward, setup_context=_ssim_setup)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradients[0] * gradient, None, None
 
 
 def ssim(image: Tensor, truth: Tensor) -> Tensor:
-    """Mean structural similarity of pictures [B, H, W, C] float32; differentiable in `image` alone."""
-    return _ssim(image, truth, torch.is_grad_enabled() and image.requires_grad)[0]
+    """Mean structural similarity of pictures [B, H, W, C] float32; differentiable once, in `image` alone."""
+    return _Ssim.apply(image, truth, torch.is_grad_enabled())  # pyright: ignore[reportReturnType] - one tensor
 
 
-@torch.library.custom_op("gsrecon::cube_map", mutates_args=(), device_types=("cpu", "cuda"))
-def _cube_map(
-    image: Tensor,
-    alpha: Tensor,
-    texels: Tensor,
-    directions: Tensor,
-    world_from_cam: Tensor,
-    least_light: float,
-) -> Tensor:
-    out = torch.empty_like(image, memory_format=torch.contiguous_format)
-    _native.kernels_for(image).cube_map(
-        *arguments(texels, directions, world_from_cam, alpha), least_light, *arguments(image), out
-    )
-    return out
+class _CubeMap(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        image: Tensor,
+        alpha: Tensor,
+        texels: Tensor,
+        directions: Tensor,
+        world_from_cam: Tensor,
+        least_light: float,
+    ) -> Tensor:
+        inputs = all_dense(texels, directions, world_from_cam, alpha)
+        out = torch.empty_like(image, memory_format=torch.contiguous_format)
+        _native.kernels_for(image).cube_map(*inputs, least_light, dense(image), out)
+        ctx.least_light = least_light
+        ctx.save_for_backward(*inputs)
+        return out
 
-
-@torch.library.custom_op("gsrecon::cube_map_vjp", mutates_args=(), device_types=("cpu", "cuda"))
-def _cube_map_vjp(
-    alpha: Tensor,
-    texels: Tensor,
-    directions: Tensor,
-    world_from_cam: Tensor,
-    least_light: float,
-    v_out: Tensor,
-) -> tuple[Tensor, Tensor]:
-    v_alpha, v_texels = pooled_like(alpha), pooled_like(texels)
-    _native.kernels_for(alpha).cube_map_vjp(
-        *arguments(texels, directions, world_from_cam, alpha),
-        least_light,
-        *arguments(v_out),
-        v_alpha,
-        v_texels,
-    )
-    return v_alpha, v_texels
-
-
-def _cube_map_setup(ctx, inputs, output) -> None:
-    _, *tensors, ctx.least_light = inputs
-    ctx.save_for_backward(*tensors)
-
-
-def _cube_map_backward(ctx, v_out):
-    v_alpha, v_texels = _cube_map_vjp(*ctx.saved_tensors, ctx.least_light, v_out)
-    return v_out, v_alpha, v_texels, None, None, None
-
-
-_cube_map.register_autograd(_cube_map_backward, setup_context=_cube_map_setup)
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = ctx.saved_tensors
+        v_texels, v_alpha = pooled_like(inputs[0]), pooled_like(inputs[3])
+        _native.kernels_for(v_alpha).cube_map_vjp(
+            *inputs, ctx.least_light, dense(gradients[0]), v_alpha, v_texels
+        )
+        return gradients[0], v_alpha, v_texels, None, None, None
 
 
 def cube_map(
@@ -93,9 +70,10 @@ def cube_map(
 ) -> Tensor:
     """A picture [P, 3] with alpha [P] over a cube map [6, R, R, 3] seen along `directions` [P, 3].
 
-    Differentiable in image, alpha and texels. See `ops/cube_map.py`.
+    Differentiable once in image, alpha and texels. See `ops/cube_map.py`.
     """
-    return _cube_map(image, alpha, texels, directions, world_from_cam, least_light)
+    tensors = (image, alpha, texels, directions, world_from_cam)
+    return _CubeMap.apply(*tensors, least_light)  # pyright: ignore[reportReturnType] - one tensor
 
 
 def adam_rows(
@@ -106,6 +84,4 @@ def adam_rows(
     *settings: float | Tensor | None,
 ) -> None:
     """One step of Adam in place, on [N, W] float32; `settings` as in `AdamSettings` of `cuda/ops.h`."""
-    _native.kernels_for(values).adam_rows(
-        *arguments(gradients), values, first_moments, second_moments, *settings
-    )
+    _native.kernels_for(values).adam_rows(dense(gradients), values, first_moments, second_moments, *settings)

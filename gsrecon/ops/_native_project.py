@@ -1,12 +1,14 @@
 """Projection as a torch operation with its gradient, on the kernels of the tensors' device."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import arguments, contiguous, pooled_like
+from gsrecon.ops._native import all_dense, pooled_like
+from gsrecon.ops._once_differentiable import once_differentiable
 
 
 class Projection(NamedTuple):
@@ -20,121 +22,82 @@ class Projection(NamedTuple):
     colors: Tensor
 
 
-@torch.library.custom_op("gsrecon::project", mutates_args=(), device_types=("cpu", "cuda"))
-def _project(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    sh0: Tensor | None,
-    sh_rest: Tensor | None,
-    object_index: Tensor | None,
-    cam_from_object: Tensor,
-    Ks: Tensor,
-    distortion: Tensor | None,
-    width: int,
-    height: int,
-    model: str,
-    antialiased: bool,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    sh_degree: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    cameras, gaussians = len(cam_from_object), len(means)
+class Lens(NamedTuple):
+    """Everything of a projection that is no tensor, in the order of the kernels' arguments."""
+
+    width: int
+    height: int
+    model: str
+    antialiased: bool
+    near_plane: float
+    far_plane: float
+    radius_clip: float
+    eps2d: float
+    sh_degree: int
+    """-1: no colours are made from harmonics."""
+
+
+class _Project(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, lens: Lens, recording: bool, *inputs: Tensor | None) -> tuple[Tensor, ...]:
+        tensors = all_dense(*inputs)
+        out, seen = run_project(lens, tensors, recording and any(ctx.needs_input_grad))
+        ctx.lens = lens
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(out.radii)
+        ctx.save_for_backward(*tensors, seen)
+        return tuple(out)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        *inputs, seen = ctx.saved_tensors
+        v_means2d, _, *others = all_dense(*gradients)
+        own = run_project_vjp(ctx.lens, inputs, seen, [v_means2d, *others], ctx.needs_input_grad[9])
+        return None, None, *own[:6], None, own[6], None, None
+
+
+def run_project(
+    lens: Lens, inputs: Sequence[Tensor | None], with_gradients: bool
+) -> tuple[Projection, Tensor | None]:
+    """The kernel on dense inputs, in the order of `project`'s arguments.
+
+    Returns:
+        What it gives, and with gradients what they need to know of it, one byte [C, N] in place of radii and
+        colours: see `kSeen` of `cuda/ops.h`.
+    """
+    means, poses = inputs[0], inputs[7]
+    assert means is not None
+    assert poses is not None
+    cameras, gaussians = len(poses), len(means)
+    harmonics = lens.sh_degree >= 0
     out = Projection(
         means.new_empty(cameras, gaussians, 2),
         means.new_empty(cameras, gaussians, 2, dtype=torch.int32),
         means.new_empty(cameras, gaussians),
         means.new_empty(cameras, gaussians, 3),
         means.new_empty(cameras, gaussians),
-        means.new_empty(cameras if sh_degree >= 0 else 0, gaussians, 3),
+        means.new_empty(cameras if harmonics else 0, gaussians, 3),
     )
-    _native.kernels_for(means).project(
-        *arguments(
-            means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
-        ),
-        width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
-        *out[:5], out.colors if sh_degree >= 0 else None,
-    )  # fmt: skip
-    return out.means2d, out.radii, out.depths, out.conics, out.opacities, out.colors
+    seen = means.new_empty(cameras, gaussians, dtype=torch.uint8) if with_gradients else None
+    _native.kernels_for(means).project(*inputs, *lens, *out[:5], out.colors if harmonics else None, seen)
+    return out, seen
 
 
-@torch.library.custom_op("gsrecon::project_vjp", mutates_args=(), device_types=("cpu", "cuda"))
-def _project_vjp(
-    means: Tensor,
-    quats: Tensor,
-    scales: Tensor,
-    opacities: Tensor,
-    sh0: Tensor | None,
-    sh_rest: Tensor | None,
-    object_index: Tensor | None,
-    cam_from_object: Tensor,
-    Ks: Tensor,
-    distortion: Tensor | None,
-    width: int,
-    height: int,
-    model: str,
-    antialiased: bool,
-    near_plane: float,
-    far_plane: float,
-    radius_clip: float,
-    eps2d: float,
-    sh_degree: int,
-    radii: Tensor,
-    colors: Tensor,
-    v_means2d: Tensor | None,
-    v_depths: Tensor | None,
-    v_conics: Tensor | None,
-    v_out_opacities: Tensor | None,
-    v_colors: Tensor | None,
-    pose_gradient: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    harmonics = sh_degree >= 0
-    v_means, v_quats, v_scales, v_opacities = (pooled_like(t) for t in (means, quats, scales, opacities))
-    v_sh0, v_sh_rest = (pooled_like(t if harmonics else None, means) for t in (sh0, sh_rest))
-    v_pose = pooled_like(cam_from_object if pose_gradient else None, means)
-    _native.kernels_for(means).project_vjp(
-        *arguments(
-            means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
-        ),
-        width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
-        radii, contiguous(colors) if harmonics else None,
-        *arguments(v_means2d, v_depths, v_conics, v_out_opacities, v_colors if harmonics else None),
-        v_means, v_quats, v_scales, v_opacities,
-        *((v_sh0, v_sh_rest) if harmonics else (None, None)),
-        v_pose if pose_gradient else None,
-    )  # fmt: skip
-    return v_means, v_quats, v_scales, v_opacities, v_sh0, v_sh_rest, v_pose
-
-
-def _project_setup(ctx, inputs, output) -> None:
-    tensors, ctx.options = inputs[:10], inputs[10:]
-    radii, colors = output[1], output[5]
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(radii)
-    ctx.save_for_backward(*tensors, radii, colors)
-
-
-def _project_backward(ctx, v_means2d, _, v_depths, v_conics, v_opacities, v_colors):
-    *tensors, radii, colors = ctx.saved_tensors
-    *grads, v_sh0, v_sh_rest, v_pose = _project_vjp(
-        *tensors, *ctx.options, radii, colors, v_means2d, v_depths, v_conics, v_opacities, v_colors,
-        ctx.needs_input_grad[7],
-    )  # fmt: skip
-    harmonics = ctx.options[-1] >= 0
-    return (
-        *grads,
-        v_sh0 if harmonics else None,
-        v_sh_rest if harmonics else None,
-        None,
-        v_pose if ctx.needs_input_grad[7] else None,
-        *(None,) * (2 + len(ctx.options)),
-    )
-
-
-_project.register_autograd(_project_backward, setup_context=_project_setup)
+def run_project_vjp(
+    lens: Lens,
+    inputs: Sequence[Tensor | None],
+    seen: Tensor,
+    gradients: Sequence[Tensor | None],
+    with_poses: bool,
+) -> list[Tensor | None]:
+    """Its gradient: of the first six inputs and the poses, from those of all results but the radii."""
+    harmonics = lens.sh_degree >= 0
+    wanted = (*inputs[:4], *(inputs[4:6] if harmonics else (None, None)), inputs[7] if with_poses else None)
+    own = [None if tensor is None else pooled_like(tensor) for tensor in wanted]
+    v_colors = gradients[4] if harmonics else None
+    _native.kernels_for(seen).project_vjp(*inputs, *lens, seen, *gradients[:4], v_colors, *own)
+    return own
 
 
 def project(
@@ -161,11 +124,12 @@ def project(
 ) -> Projection:
     """Project N Gaussians into C cameras; shapes as in `Splats`, `cam_from_object` [C, K, 4, 4] float32.
 
-    Differentiable in means, quats, scales, opacities, sh0, sh_rest and cam_from_object.
+    Differentiable once in means, quats, scales, opacities, sh0, sh_rest and cam_from_object.
     """
-    return Projection(
-        *_project(
-            means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion,
-            width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree,
-        )
+    lens = Lens(
+        width, height, model, antialiased, near_plane, far_plane, radius_clip, eps2d, sh_degree
     )  # fmt: skip
+    tensors = (
+        means, quats, scales, opacities, sh0, sh_rest, object_index, cam_from_object, Ks, distortion
+    )  # fmt: skip
+    return Projection(*_Project.apply(lens, torch.is_grad_enabled(), *tensors))

@@ -59,9 +59,9 @@ def _on_cpu(module: Any, projected: Sequence[Tensor], request: TileRequest) -> T
     means2d = projected[0]
     cameras, gaussians = means2d.shape[:2]
     size = (request.width, request.height, request.with_depth)
-    records = means2d.new_empty(cameras * gaussians, module.record_floats)
+    records = means2d.new_empty(cameras * gaussians, kernels().record_floats)
     camera_records = torch.empty(cameras + 1, dtype=torch.int64)
-    tiler = module.Tiler()
+    tiler = kernels().Tiler()
     count = tiler.count(*projected, *size, records, camera_records)
     tile_entries = torch.empty(cameras * request.tiles() + 1, dtype=torch.int64)
     entries = torch.empty(count, dtype=torch.int32)

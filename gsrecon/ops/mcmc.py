@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import arguments
+from gsrecon.ops._native import all_dense
 
 
 def has_kernels(*tensors: Tensor) -> bool:
@@ -24,12 +24,12 @@ def explore(
     """Adds gated noise [N, 3] along the covariances to faint Gaussians' means, in place (Equation 8)."""
     if not means.is_contiguous():
         raise ValueError("means: expected a contiguous tensor, updated in place")
-    inputs = arguments(quats, log_scales, logit_opacities, noise)
+    inputs = all_dense(quats, log_scales, logit_opacities, noise)
     _native.kernels_for(means).explore(means.detach(), *inputs, strength, dead_opacity)
 
 
 def relocate(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
     """Opacity and factor on the scales of each of `copies` [N] equal Gaussians in one place (Equation 9)."""
     new, factors = torch.empty_like(opacities), torch.empty_like(opacities)
-    _native.kernels_for(opacities).relocate(*arguments(opacities, copies), new, factors)
+    _native.kernels_for(opacities).relocate(*all_dense(opacities, copies), new, factors)
     return new, factors

@@ -10,12 +10,12 @@ from torch import Tensor
 from gsrecon.errors import BackendUnavailableError
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops._gsplat import rasterize_gsplat
-from gsrecon.ops._native_composite import composite, inspect
+from gsrecon.ops._native_composite import Channels, Composition, composite, inspect
 from gsrecon.ops._native_project import Projection, project
 from gsrecon.ops.device_errors import device_errors
 from gsrecon.ops.lens import fisheye_widest_tangent
 from gsrecon.ops.reference import compose_poses, rasterize_reference
-from gsrecon.ops.settings import DEPTH_ALPHA_MIN, RasterInfo, Rasterized, RasterizeSettings
+from gsrecon.ops.settings import RasterInfo, Rasterized, RasterizeSettings
 from gsrecon.ops.splats import Splats
 
 Backend = Literal["auto", "cpu", "cuda", "gsplat", "reference"]
@@ -67,7 +67,6 @@ def rasterize(
 def _rasterize_compiled(
     splats: Splats, cameras: Cameras, settings: RasterizeSettings, backgrounds: Tensor | None
 ) -> Rasterized:
-    size = {"width": cameras.width, "height": cameras.height}
     projection = project_compiled(splats, cameras, settings, _harmonics_degree(splats, settings))
     colors = _channels(splats, projection, len(cameras))
     probe = torch.zeros_like(projection.means2d, requires_grad=True) if settings.absgrad else None
@@ -75,32 +74,30 @@ def _rasterize_compiled(
         projection,
         colors,
         probe,
-        with_depth=settings.depth,
+        Channels(image=3, depth=settings.depth),
+        width=cameras.width,
+        height=cameras.height,
         max_entries=settings.max_entries,
-        **size,
     )
     ids, median_depth = None, None
     if settings.ids or settings.median_depth:
         ids, median_depth = inspect(
-            projection,
-            colors,
+            projection.depths,
             composition,
             splats.object_index,
-            with_depth=settings.depth,
             ids=settings.ids,
             median_depth=settings.median_depth,
-            **size,
         )
-    image, alpha = composition.image[..., :3], composition.alpha
+    image, alpha = composition.image, composition.alpha
     if backgrounds is not None:
         image = image + (1 - alpha)[..., None] * backgrounds[:, None, None]
     return Rasterized(
         image=image,
         alpha=alpha,
-        depth=_expected_depth(composition.image[..., -1], alpha) if settings.depth else None,
+        depth=composition.depth,
         ids=ids,
         median_depth=median_depth,
-        features=None if splats.features is None else composition.image[..., 3 : colors.shape[-1]],
+        features=_features(splats, composition),
         info=RasterInfo(
             projection.means2d,
             projection.radii,
@@ -138,13 +135,6 @@ def project_compiled(
         eps2d=settings.eps2d,
         sh_degree=sh_degree,
     )
-
-
-def _expected_depth(
-    weighted: Float[Tensor, "C H W"], alpha: Float[Tensor, "C H W"]
-) -> Float[Tensor, "C H W"]:
-    solid = alpha >= DEPTH_ALPHA_MIN
-    return torch.where(solid, weighted / torch.where(solid, alpha, 1.0), 0.0)
 
 
 def _harmonics_degree(splats: Splats, settings: RasterizeSettings) -> int:
@@ -186,6 +176,12 @@ def _channels(splats: Splats, projection: Projection, cameras: int) -> Float[Ten
     if splats.features is None:
         return colors
     return torch.cat([colors, splats.features.expand(len(colors), -1, -1)], dim=-1)
+
+
+def _features(splats: Splats, composition: Composition) -> Tensor | None:
+    if splats.features is None or composition.features is not None:
+        return composition.features
+    return composition.image[..., 3:]  # none at all, but asked for
 
 
 def _check(splats: Splats, cameras: Cameras, backend: Backend) -> None:

@@ -7,8 +7,9 @@ from ours import SETTINGS, Ours
 from torch import Tensor
 from watch import Watch
 
-from gsrecon.ops import _native, _native_composite, _native_project
-from gsrecon.ops._native_project import Projection
+from gsrecon.ops import _native
+from gsrecon.ops._native_composite import run_composite_vjp
+from gsrecon.ops._native_project import Lens, Projection, run_project, run_project_vjp
 
 STAGES = ("project", "sort", "scatter", "blend", "blend_vjp", "project_vjp")
 """`sort` makes records and orders them by depth, `scatter` fills the tiles' lists."""
@@ -48,24 +49,24 @@ def run_stages(ours: Ours, watch: Watch) -> Staged:
     """Runs forward and backward pass, each stage timed with what it allocates."""
     width, height, s = ours.case.width, ours.case.height, SETTINGS
     inputs = (*ours.leaves.values(), None, ours.cameras.viewmats[:, None], ours.cameras.Ks, None)
-    options = (width, height, "pinhole", False, s.near_plane, s.far_plane, s.radius_clip, s.eps2d, 3)
-    projection = Projection(*watch("project", lambda: _native_project._project(*inputs, *options)))
+    lens = Lens(width, height, "pinhole", False, s.near_plane, s.far_plane, s.radius_clip, s.eps2d, 3)
+    projection, seen = watch("project", lambda: run_project(lens, inputs, with_gradients=True))
     lists = _bin(projection, width, height, watch)
     image, alpha = watch("blend", lambda: _blend(projection, lists, width, height))
     v_means2d, v_conics, v_opacities, v_colors, *_ = watch(
         "blend_vjp",
-        lambda: _native_composite._composite_vjp(
-            *_splats2d(projection), image, alpha, *_fields(lists), lists.slot_entries, ours.upstream, None,
-            width, height, False, False,
+        lambda: run_composite_vjp(
+            (None, None),
+            (*_fields(lists), image, None, None, alpha),
+            (ours.upstream, None, None, None),
+            colors_shape=projection.colors.shape,
+            with_depth=False,
+            absgrad=False,
         ),
-    )  # fmt: skip
-    watch(
-        "project_vjp",
-        lambda: _native_project._project_vjp(
-            *inputs, *options, projection.radii, projection.colors,
-            v_means2d, None, v_conics, v_opacities, v_colors, False,
-        ),
-    )  # fmt: skip
+    )
+    assert seen is not None
+    gradients = (v_means2d, None, v_conics, v_opacities, v_colors)
+    watch("project_vjp", lambda: run_project_vjp(lens, inputs, seen, gradients, with_poses=False))
     return Staged(projection, lists, image)
 
 
@@ -112,8 +113,8 @@ def _bin(projection: Projection, width: int, height: int, watch: Watch) -> Lists
 
 def _blend(projection: Projection, lists: Lists, width: int, height: int) -> tuple[Tensor, Tensor]:
     image, alpha = torch.empty(1, height, width, 3), torch.empty(1, height, width)
-    composite = _native.kernels().composite
-    composite(*_splats2d(projection), width, height, False, *_fields(lists), image, alpha)
+    composite = _native.kernels_for(image).composite
+    composite(projection.colors, projection.depths, False, *_fields(lists), image, None, None, alpha)
     return image, alpha
 
 
@@ -122,4 +123,4 @@ def _splats2d(projection: Projection) -> tuple[Tensor, ...]:
 
 
 def _fields(lists: Lists) -> tuple[Tensor, ...]:
-    return lists.records, lists.camera_records, lists.tile_entries, lists.entries
+    return lists.records, lists.camera_records, lists.tile_entries, lists.entries, lists.slot_entries

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from gsrecon.ops._native_composite import composite
+from gsrecon.ops._native_composite import Channels, composite
 from gsrecon.ops._tile_lists import TileLists
 from gsrecon.ops.rasterize import project_compiled
 from gsrecon.ops.settings import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_STOP, RasterizeSettings
@@ -41,7 +41,12 @@ def count(inputs: Inputs) -> Counts:
     case = inputs.case
     projection = project_compiled(Splats(**inputs.gaussians), inputs.cameras, RasterizeSettings(), _DEGREE)
     lists = composite(
-        projection, projection.colors, None, width=case.width, height=case.height, with_depth=False
+        projection,
+        projection.colors,
+        None,
+        Channels(image=3, depth=False),
+        width=case.width,
+        height=case.height,
     ).lists
     seen = (projection.radii > 0).all(-1)
     return Counts(

@@ -1,6 +1,5 @@
 """Which kernels a tensor gets, on machines that are made up."""
 
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -8,44 +7,32 @@ import torch
 
 from gsrecon.errors import BackendUnavailableError
 from gsrecon.ops import _native
-
-calls_made: list[tuple[int, int]] = []
+from gsrecon.ops.metrics import ssim
 
 
 class FakeCuda:
-    """Remembers where it was made and on which device it was called."""
+    """Remembers where it was made."""
 
     def __init__(self, device, stream, allocate):
         self.device, self.stream = device, stream
 
-    def composite(self, value):
-        calls_made.append((self.device, torch.cuda.current_device()))
-        return value
-
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    """Two GPUs of which the first is current, and kernels for them."""
-    current = [0]
-
-    @contextmanager
-    def device(wanted):
-        before, current[0] = current[0], wanted.index
-        yield
-        current[0] = before
-
+    """Two GPUs, and kernels for them."""
     monkeypatch.setattr(_native, "cuda_problem", lambda: None)
     monkeypatch.setattr(_native, "kernels", lambda: SimpleNamespace(Cuda=FakeCuda))
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: current[0])
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=7))
-    monkeypatch.setattr(torch.cuda, "device", device)
-    calls_made.clear()
+    streams = {0: 7, 1: 8}
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=streams[device.index])
+    )
 
 
 class OnGpu(torch.Tensor):
     """A tensor that says it is on a GPU."""
 
     number: int
+    is_cpu = False
 
     @property
     def device(self):
@@ -59,17 +46,26 @@ def tensor_on(number):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_kernels_run_with_the_tensors_gpu_as_the_current_one(two_gpus, number):
-    assert _native.kernels_for(tensor_on(number)).composite(3) == 3
-    assert calls_made == [(number, number)]
-    assert torch.cuda.current_device() == 0
+def test_kernels_run_on_the_tensors_gpu_and_its_current_stream(two_gpus, number):
+    place = _native.kernels_for(tensor_on(number))
+    assert (place.device, place.stream) == (number, 7 + number)
 
 
-def test_both_kinds_tell_what_they_have(two_gpus):
-    for number in (0, 1):
-        module = _native.kernels_for(tensor_on(number))
-        assert hasattr(module, "composite")
-        assert not hasattr(module, "Tiler")
+def test_tensors_of_another_kind_are_refused_with_what_was_expected():
+    place = _native.kernels_for(torch.empty(1))
+    a, mean = torch.rand(1, 4, 4, 3), torch.empty(1)
+    place.ssim(a, a, mean, None)
+    for wrong in (a.double(), a[0], a.transpose(1, 2), a.to("meta"), a.numpy(), None):
+        with pytest.raises(TypeError, match=r"torch.Tensor\[dense float32, 4-d, on the CPU\]"):
+            place.ssim(a, wrong, mean, None)
+
+
+def test_gradients_of_gradients_are_refused():
+    image = torch.rand(1, 4, 4, 3, requires_grad=True)
+    mean = ssim(image, torch.rand(1, 4, 4, 3))
+    (gradient,) = torch.autograd.grad(mean, image, create_graph=True)
+    with pytest.raises(RuntimeError, match="no gradients of these gradients"):
+        gradient.sum().backward()
 
 
 def test_a_gpu_without_kernels_says_why(monkeypatch):

@@ -48,6 +48,7 @@ struct Drawn {
     std::vector<float> means2d = room(2 * kCells), depths = room(kCells), conics = room(3 * kCells),
                        opacities = room(kCells), colors = room(3 * kCells);
     std::vector<int32_t> radii = std::vector<int32_t>(2 * kCells);
+    std::vector<uint8_t> seen = std::vector<uint8_t>(kCells);
 };
 
 struct Gaussians {
@@ -108,19 +109,24 @@ void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera
                     fill_work.data(), fill_work.memory.size(), nullptr);
 
     const TileLists lists = {records.data(), camera_records.data(), tile_entries.data(), entries.data(), nullptr};
-    const int all = channels + 1;
-    std::vector<float> image = room(kCameras * kPixels * all), alpha = room(kCameras * kPixels);
-    gpu::composite(in, lists, image.data(), alpha.data(), nullptr);
-    require("image", image);
+    CompositeInputs blended = in;  // all that is read from here on
+    blended.means2d = blended.conics = blended.opacities = nullptr, blended.radii = nullptr;
+    if (channels <= 3) blended.colors = blended.depths = nullptr;
+    const int features = channels - 3;
+    std::vector<float> image = room(kCameras * kPixels * 3), further = room(kCameras * kPixels * features),
+                       depth = room(kCameras * kPixels), alpha = room(kCameras * kPixels);
+    gpu::composite(blended, lists, {3, features, image.data(), further.data(), depth.data(), alpha.data()}, nullptr);
+    for (const auto* picture : {&image, &further, &depth, &alpha}) require("pictures", *picture);
 
     const gpu::TileSlots places = {space.records, space.entries, slots ? entry_slots.data() : nullptr,
                                    slots ? record_entries.data() : nullptr};
-    const std::vector<float> v_image = uniform((int64_t)image.size(), -1, 1),
-                             v_alpha = uniform((int64_t)alpha.size(), -1, 1);
+    const std::vector<float> v = uniform((int64_t)(image.size() + further.size()), -1, 1);
+    const DrawnPictures drawn = {3, features, image.data(), further.data(), depth.data(), alpha.data()},
+                        gradients = {3, features, v.data(), v.data(), v.data(), v.data()};
     std::vector<float> v_means2d = room(2 * kCells), v_conics = room(3 * kCells), v_opacities = room(kCells),
                        v_colors = room((int64_t)colors.size()), v_depths = room(kCells), v_abs = room(2 * kCells);
     Work vjp_work(gpu::composite_vjp_workspace(in, places, absgrad));
-    gpu::composite_vjp(in, lists, places, image.data(), alpha.data(), v_image.data(), v_alpha.data(),
+    gpu::composite_vjp(blended, lists, places, drawn, gradients,
                        {v_means2d.data(), v_conics.data(), v_opacities.data(), v_colors.data(), v_depths.data(),
                         absgrad ? v_abs.data() : nullptr},
                        vjp_work.data(), vjp_work.memory.size(), nullptr);
@@ -129,7 +135,8 @@ void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera
 
     std::vector<int32_t> ids(kCameras * kPixels);
     std::vector<float> median = room(kCameras * kPixels);
-    gpu::inspect(in, lists, g.object_index.data(), {ids.data(), median.data()}, nullptr);
+    blended.depths = in.depths;
+    gpu::inspect(blended, lists, g.object_index.data(), {ids.data(), median.data()}, nullptr);
     require("median depth", median);
 }
 
@@ -138,18 +145,17 @@ void rasterizer() {
     const ProjectInputs in = g.inputs();
     const ProjectSettings settings = {kWidth, kHeight, LensModel::pinhole, true, 0.01f, 1e10f, 0.0f, 0.3f, 3};
     Drawn d;
-    gpu::project(
-        in, settings,
-        {d.means2d.data(), d.radii.data(), d.depths.data(), d.conics.data(), d.opacities.data(), d.colors.data()},
-        nullptr);
+    gpu::project(in, settings,
+                 {d.means2d.data(), d.radii.data(), d.depths.data(), d.conics.data(), d.opacities.data(),
+                  d.colors.data(), d.seen.data()},
+                 nullptr);
     require("projection", d.means2d);
     const std::vector<float> v = uniform(3 * kCells, -1, 1);
     std::vector<float> v_means = room(3 * kGaussians), v_quats = room(4 * kGaussians), v_scales = room(3 * kGaussians),
                        v_opacities = room(kGaussians), v_sh0 = room(3 * kGaussians),
                        v_rest = room(3 * kRest * kGaussians), v_poses = room(16 * kCameras * kObjects);
     Work work(gpu::project_vjp_workspace(in, true));
-    gpu::project_vjp(in, settings, {nullptr, d.radii.data(), nullptr, nullptr, nullptr, d.colors.data()},
-                     {v.data(), v.data(), v.data(), v.data(), v.data()},
+    gpu::project_vjp(in, settings, d.seen.data(), {v.data(), v.data(), v.data(), v.data(), v.data()},
                      {v_means.data(), v_quats.data(), v_scales.data(), v_opacities.data(), v_sh0.data(), v_rest.data(),
                       v_poses.data()},
                      work.data(), work.memory.size(), nullptr);
