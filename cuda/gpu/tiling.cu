@@ -52,22 +52,23 @@ __global__ void __launch_bounds__(kThreads) count_kernel(CompositeInputs in, Til
 // What the sorts work on.
 struct Lists {
     uint32_t *depth_keys[2], *order[2];  // [records]
-    uint32_t *tile_keys[2], *values[2];  // [entries]; values[0] may be the result's own memory
+    uint32_t *tile_keys[2], *values[2];  // [entries]; values[0] is the result's own memory
     int32_t* record_tiles;               // [records] tiles of each record
-    int32_t* offsets;                    // [records] in depth order: the first entry of each
+    int32_t* offsets;                    // [records] in depth order: the first entry of each; where depth keys were
     uint32_t* slot_records;              // [entries] whose entry a slot is; null without slots
     void* scratch;
     size_t scratch_bytes;
 
-    Lists(Workspace& work, const TileRoom& room, bool slots) {
+    Lists(Workspace& work, const TileRoom& room, bool slots, uint32_t* entries) {
         for (int i = 0; i < 2; i++) {
             depth_keys[i] = work.take<uint32_t>(room.records);
             order[i] = work.take<uint32_t>(room.records);
             tile_keys[i] = work.take<uint32_t>(room.entries);
-            values[i] = work.take<uint32_t>(room.entries);
         }
+        values[0] = entries;
+        values[1] = work.take<uint32_t>(room.entries);
         record_tiles = work.take<int32_t>(room.records);
-        offsets = work.take<int32_t>(room.records);
+        offsets = reinterpret_cast<int32_t*>(depth_keys[0]);
         slot_records = slots ? work.take<uint32_t>(room.entries) : nullptr;
         scratch_bytes = sort_workspace(room.records);
         for (size_t more : {sort_workspace(room.entries), exclusive_sum_workspace(room.records)})
@@ -239,8 +240,9 @@ __global__ void __launch_bounds__(kThreads)
                 int32_t* entry_slots) {
     const int64_t i = thread_index();
     if (i >= room.entries) return;
-    entry_slots[i] = (int32_t)slots[i];
-    entries[i] = slot_records[slots[i]];
+    const uint32_t slot = slots[i];  // `entries` may be the same memory
+    entry_slots[i] = (int32_t)slot;
+    entries[i] = slot_records[slot];
 }
 
 int bits_for(int64_t largest) {
@@ -261,14 +263,14 @@ void count_tiles(const CompositeInputs& in, const TileCounts& out, void* workspa
 
 size_t fill_tiles_workspace(const CompositeInputs&, const TileRoom& room, bool slots) {
     Workspace work;
-    Lists(work, room, slots);
+    Lists(work, room, slots, nullptr);
     return work.used();
 }
 
 void fill_tiles(const CompositeInputs& in, const TileCounts& counts, const TileRoom& room, const FilledTiles& out,
                 void* workspace, size_t bytes, Stream stream) {
     Workspace work(workspace, bytes);
-    const Lists lists(work, room, out.entry_slots != nullptr);
+    const Lists lists(work, room, out.entry_slots != nullptr, out.entries);
     const int64_t tiles = all_tiles(in), most = room.records > room.entries ? room.records : room.entries;
     const auto start = [&](const char* name, auto* kernel, int64_t work_items, auto... arguments) {
         launch(name, kernel, blocks_for(work_items, kThreads), kThreads, stream, arguments...);
@@ -286,7 +288,7 @@ void fill_tiles(const CompositeInputs& in, const TileCounts& counts, const TileR
     const uint32_t* values = lists.values[sorted];
     if (out.entry_slots)
         start("slots", slot_kernel, room.entries, room, values, lists.slot_records, out.entries, out.entry_slots);
-    else if (room.entries)
+    else if (room.entries && values != out.entries)
         check(cudaMemcpyAsync(out.entries, values, (size_t)room.entries * sizeof(uint32_t), cudaMemcpyDeviceToDevice,
                               stream),
               "entries");

@@ -9,8 +9,8 @@ from gsrecon.errors import DeviceFailedError, DeviceMemoryError
 
 BYTES_PER_GAUSSIAN = 944
 """Parameters with third-degree harmonics (236 B), their gradients, and Adam's two moments."""
-BYTES_PER_VIEW_OF_A_GAUSSIAN = 320
-"""Projection and its gradient, record and its sums (48 B each), and sorting, for about five tiles each."""
+BYTES_PER_VIEW_OF_A_GAUSSIAN = 210
+"""Projection (57 B), record and sorting (68 B), five tiles of 16 B; a gradient takes less (docs/cuda.md)."""
 BYTES_PER_PIXEL = 112
 """Colours, depth and alpha, the same again as gradients, the truth, and the terms of the losses."""
 
