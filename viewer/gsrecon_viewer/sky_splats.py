@@ -1,5 +1,7 @@
 """The sky for browsers that draw splats: large opaque ones on a sphere far away, around the camera."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64
@@ -15,23 +17,31 @@ _WIDE = 0.8  # standard deviation, as a share of the distance between neighbours
 _GOLDEN = np.pi * (3 - np.sqrt(5))
 
 
-def sky_splats(sky: Sky) -> dict[str, Float32[np.ndarray, "N _"] | Float32[np.ndarray, "N 3 3"]]:
-    """Splats around the origin, named as viser takes them.
+class SkySplats(NamedTuple):
+    """Splats as viser takes them."""
 
-    Directions are those of a Fibonacci lattice, which is about even over the sphere.
-    """
+    centers: Float32[np.ndarray, "N 3"]
+    """In metres from the middle."""
+    covariances: Float32[np.ndarray, "N 3 3"]
+    rgbs: Float32[np.ndarray, "N 3"]
+    """0 to 1."""
+    opacities: Float32[np.ndarray, "N 1"]
+
+
+def sky_splats(sky: Sky) -> SkySplats:
+    """Splats around the origin, in the directions of a Fibonacci lattice, which are about even."""
     directions = even_directions(COUNT)
     between = RADIUS_M * np.sqrt(4 * np.pi / COUNT)
     # Flat discs that face the centre.
     across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
     with torch.no_grad():
         colours = sky.look(torch.from_numpy(directions).float()).clamp(0, 1).cpu().float().numpy()
-    return {
-        "centers": (RADIUS_M * directions).astype(np.float32),
-        "covariances": ((_WIDE * between) ** 2 * across).astype(np.float32),
-        "rgbs": colours,
-        "opacities": np.ones((COUNT, 1), np.float32),
-    }
+    return SkySplats(
+        centers=(RADIUS_M * directions).astype(np.float32),
+        covariances=((_WIDE * between) ** 2 * across).astype(np.float32),
+        rgbs=colours,
+        opacities=np.ones((COUNT, 1), np.float32),
+    )
 
 
 def even_directions(count: int) -> Float64[np.ndarray, "N 3"]:

@@ -73,7 +73,14 @@ class BrowserSplats:
         if graph.sky is None or graph.sky.id in self._shown.hidden_nodes or self._sky is not None:
             return
         self._sky = self._client.scene.add_frame("/sky", show_axes=False)
-        self._client.scene.add_gaussian_splats("/sky/splats", **sky_splats(graph.sky))
+        made = sky_splats(graph.sky)
+        self._client.scene.add_gaussian_splats(
+            "/sky/splats",
+            centers=made.centers,
+            covariances=made.covariances,
+            rgbs=made.rgbs,
+            opacities=made.opacities,
+        )
 
     def _send_graph(self, graph: SceneGraph, place: str) -> None:
         for node in graph.gaussian_nodes:
