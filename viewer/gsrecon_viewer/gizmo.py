@@ -15,7 +15,7 @@ Dragged = Callable[[viser.ClientHandle, tuple[float, float, float], float], None
 Dragging = Callable[[Float64[np.ndarray, "4 4"]], None]
 _LEAST_M, _LEAST_DEG = 0.02, 0.5
 _LEAST_SIZE_M, _BEYOND_M = 1.5, 1.0
-"""Arrows end so far outside the object: splats of the browser are drawn over what is inside."""
+"""Arrows end so far outside the object, so that they are told from it."""
 
 
 class Gizmo:
