@@ -2,7 +2,7 @@
 
     python scripts/measure_edits.py runs/toy
 
-The run needs objects: gsrecon train toy dynamics:actor-dynamics.
+The run needs objects: gsrecon train toy dynamics:actor-dynamics. Prints the two tables of docs/edits.md.
 """
 
 import sys
@@ -16,9 +16,11 @@ import torch
 
 from gsrecon.cli.runs import Run
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.projection import project, unproject
 from gsrecon.data.toy import ToyConfig, ToyDrive, make_toy
 from gsrecon.data.toy.actors import Actor
 from gsrecon.data.toy.mesh import Mesh
+from gsrecon.data.toy.world import Moment
 from gsrecon.labels.adaptor import RefinedPoses
 from gsrecon.labels.edited_tracks import edited_tracks
 from gsrecon.labels.subjects import subjects
@@ -26,11 +28,16 @@ from gsrecon.labels.views import LabeledView, Labeler
 from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.edits import Edit, Move, Remove, Surroundings, apply_edits, fresh_copy
 from gsrecon.scene.graph import SceneGraph
+from gsrecon.train.split import Split
 
 LEAST_PX = 300
 """Objects with fewer pixels in a picture are left out of it."""
 BY = (1.0, 0.3, 0.0)
 PARKED = 4
+FAR_M = 1e4
+"""The sky, for rays."""
+REACHED = 0.998
+"""A ray that meets nothing for this share of the way to a point sees it."""
 
 
 @dataclass
@@ -43,6 +50,11 @@ class Bench:
     def log(self) -> DrivingLog:
         """The recording."""
         return self.run.drive()[0]
+
+    @cached_property
+    def fitted(self) -> tuple[CameraFrame, ...]:
+        """Pictures that it was fitted to."""
+        return tuple(Split.of(self.log, self.run.spec()).fitted)
 
     @cached_property
     def scene(self) -> SceneGraph:
@@ -103,21 +115,63 @@ class Bench:
         drive.__dict__["scenery"] = replace(scenery, static=static, actors=actors)
         return drive
 
-    def filled(self, id: str) -> str:
-        """PSNR where an object was removed, and of the object itself before it was."""
-        without, number = self.changed(id, None), self.plain.instance_ids[id]
-        there = [f for f in self.log.frames if (self.log.ids(f, "instance") == number).sum() > LEAST_PX]
-        errors: list[list[np.ndarray]] = [[], []]
+    def recorded(self, id: str) -> list[CameraFrame]:
+        """The pictures in which an object is large enough."""
+        number = self.plain.instance_ids[id]
+        return [f for f in self.log.frames if (self.log.ids(f, "instance") == number).sum() > LEAST_PX]
+
+    def behind(self, id: str) -> str:
+        """PSNR where an object was removed: all of it, what a fitted picture saw at another time, the rest.
+
+        A parked object's shadow stays where it was recorded. What was seen is compared with a truth that has
+        this shadow too, all of it and the rest with one that has not.
+        """
+        without, shaded = self.changed(id, None), self.changed(id, None)
+        vars(shaded.world)["_sun_grid"] = vars(self.plain.world)["_sun_grid"]
+        number, there = self.plain.instance_ids[id], self.recorded(id)
+        errors: dict[str, list[np.ndarray]] = {name: [] for name in ("all", "seen", "never", "before")}
         for frame, view in self.views((Remove(id),), there):
-            behind = self.log.ids(frame, "instance") == number
-            errors[0].append(view.image[behind] - without.truth(frame).image[behind].astype(np.float64))
+            hidden, truth = self.log.ids(frame, "instance") == number, without.truth(frame)
+            seen = self.seen_elsewhere(frame, hidden, truth.depth)
+            error = view.image[hidden] - truth.image[hidden].astype(np.float64)
+            errors["all"].append(error)
+            errors["never"].append(error[~seen])
+            errors["seen"].append(
+                (view.image[hidden] - shaded.truth(frame).image[hidden].astype(float))[seen]
+            )
         for frame, view in self.views((), there):
             own = self.log.ids(frame, "instance") == number
-            errors[1].append(view.image[own] - self.log.image(frame)[own].astype(np.float64))
-        if not there:
-            return "too small"
-        told = [f"{-10 * np.log10(((np.concatenate(each) / 255) ** 2).mean()):.1f} dB" for each in errors]
-        return f"{len(there)} pictures: behind it {told[0]}, itself before {told[1]}"
+            errors["before"].append(view.image[own] - self.log.image(frame)[own].astype(np.float64))
+        pixels = {name: sum(map(len, parts)) for name, parts in errors.items()}
+        told = [psnr(errors[name]) for name in ("all", "seen", "never", "before")]
+        share = pixels["seen"] / pixels["all"]
+        return f"| {id} | {len(there)} | {told[0]} | {100 * share:.0f} % | {' | '.join(told[1:])} |"
+
+    def seen_elsewhere(self, frame: CameraFrame, hidden: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """Which of a picture's hidden pixels have a surface behind them that some fitted picture shows.
+
+        Args:
+            frame: The picture.
+            hidden: Its pixels in question [H, W].
+            depth: Of the surfaces behind, along the camera's z [m]; inf for the sky.
+        """
+        y, x = hidden.nonzero()
+        along = np.where(np.isinf(depth[hidden]), FAR_M, depth[hidden]).astype(np.float64)
+        camera = self.log.cameras[frame.camera]
+        rays = unproject(np.stack([x + 0.5, y + 0.5], axis=1), camera.K, camera.model, camera.distortion)
+        in_world = rays / rays[:, 2:] * along[:, None] @ frame.world_from_cam[:3, :3].T
+        in_world += frame.world_from_cam[:3, 3]
+        seen = np.zeros(len(in_world), dtype=bool)
+        for other in self.fitted:
+            lens, centre = self.log.cameras[other.camera], other.world_from_cam[:3, 3]
+            in_cam = (in_world - centre) @ other.world_from_cam[:3, :3]
+            rows = (~seen & (in_cam[:, 2] > 0)).nonzero()[0]
+            pixels = project(in_cam[rows], lens.K, lens.model, lens.distortion)
+            rows = rows[((pixels > 0) & (pixels < [lens.width, lens.height])).all(axis=1)]
+            moment = Moment(self.plain.world, (other.timestamp_us - self.log.start_us) * 1e-6)
+            towards = (in_world[rows] - centre).astype(np.float32)
+            seen[rows] = self.plain.world.trace(centre, towards, moment).distance > REACHED
+        return seen
 
     def landed(self, id: str) -> str:
         """Overlap of an object's modal boxes and masks with its true pixels, moved and as recorded."""
@@ -133,12 +187,14 @@ class Bench:
                 mask = view.instance == (own[0] if own else -1)
                 masks.append((expected & mask).sum() / (expected | mask).sum())
                 boxes.append(overlap(rectangle(expected), rectangle(mask)))
-            told.append(
-                f"{len(shown)} pictures, boxes {np.median(boxes):.3f}, masks {np.median(masks):.3f}"
-                if shown
-                else "too small"
-            )
-        return f"moved {told[0]}; as recorded {told[1]}"
+            told.append(f"{np.median(boxes):.3f}, {np.median(masks):.3f}" if shown else "too small")
+        return f"| {id} | {len(shown)} | {told[0]} | {told[1]} |"
+
+
+def psnr(errors: list[np.ndarray]) -> str:
+    """Of errors in 8-bit steps."""
+    together = np.concatenate(errors)
+    return f"{-10 * np.log10(((together / 255) ** 2).mean()):.1f} dB" if len(together) else ""
 
 
 def rectangle(mask: np.ndarray) -> np.ndarray:
@@ -161,10 +217,14 @@ def main(folder: Path) -> None:
     cars = [actor for actor in bench.plain.scenery.actors if actor.id in bench.scene.objects.ids]
     moving = [actor.id for actor in cars if actor.moving and actor.category == "car"]
     parked = [actor.id for actor in cars if not actor.moving][3 : 3 + PARKED]
-    for id in [*moving, *parked]:
-        print(f"{id} removed: {bench.filled(id)}", flush=True)
-    for id in [*moving, *parked]:
-        print(f"{id} IoU, medians: {bench.landed(id)}", flush=True)
+    chosen = [id for id in (*moving, *parked) if bench.recorded(id)]
+    print("| removed | pictures | PSNR behind it | seen at other times | PSNR there | of the rest | before |")
+    print("|---|---|---|---|---|---|---|")
+    for id in chosen:
+        print(bench.behind(id), flush=True)
+    print("\n| car | pictures | IoU of modal boxes, masks: moved | as recorded |\n|---|---|---|---|")
+    for id in chosen:
+        print(bench.landed(id), flush=True)
 
 
 if __name__ == "__main__":
