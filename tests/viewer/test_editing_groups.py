@@ -12,6 +12,7 @@ from gsrecon.scene.edits import Drive, Duplicate, Move, Remove, read_edits
 from gsrecon.scene.groups_scene import open_scene
 from gsrecon_viewer.editing import Editing
 from gsrecon_viewer.shown import Shown, modelled_objects
+from gsrecon_viewer.sky_splats import sky_splats
 from gsrecon_viewer.splats import BrowserSplats
 from gsrecon_viewer.thumbnails import thumbnail
 from tests.labels.street import street_log
@@ -55,16 +56,18 @@ def test_a_picture_of_one_object_reads_its_gaussians_alone(run):
 
 
 class ToldScene:
-    """Remembers the frames that a browser is told of."""
+    """Remembers the frames and splats that a browser is told of."""
 
     def __init__(self) -> None:
         self.frames: dict[str, SimpleNamespace] = {}
+        self.colours: dict[str, np.ndarray] = {}
 
     def add_frame(self, name: str, **_: object) -> SimpleNamespace:
-        self.frames[name] = SimpleNamespace(name=name, visible=True, wxyz=None, position=None)
+        self.frames[name] = SimpleNamespace(name=name, visible=True, position=(0.0, 0.0, 0.0))
         return self.frames[name]
 
-    def add_gaussian_splats(self, name: str, **_: object) -> SimpleNamespace:
+    def add_gaussian_splats(self, name: str, rgbs: np.ndarray, **_: object) -> SimpleNamespace:
+        self.colours[name] = rgbs
         return SimpleNamespace(name=name)
 
 
@@ -73,7 +76,11 @@ def test_splats_of_the_objects_of_every_group_are_put_where_they_are(run):
     camera = SimpleNamespace(position=np.zeros(3))
     client = SimpleNamespace(scene=scene, camera=camera, atomic=nullcontext)
     BrowserSplats(client, shown).show()
-    found = sorted(frame.position for frame in scene.frames.values() if frame.position is not None)
+    found = sorted(frame.position for name, frame in scene.frames.items() if name != "/sky")
     places = [thing.world_from_actor[:3, 3] for thing in shown.objects()]
     np.testing.assert_allclose(found, sorted(tuple(place.tolist()) for place in places))
     assert len(found) == 4
+    sky = shown.sky()
+    assert sky is not None
+    np.testing.assert_allclose(scene.colours["/sky/splats"], sky_splats(sky).rgbs)
+    assert shown.node_ids()[-1] == sky.id

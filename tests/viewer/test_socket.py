@@ -12,7 +12,7 @@ import pytest
 from gsrecon.evaluation.path_file import read_path_file
 from gsrecon_viewer import client_view, sky_splats
 from gsrecon_viewer.app import Viewer
-from gsrecon_viewer.painter import paint, paint_with_depth
+from gsrecon_viewer.painter import colour_of, paint, paint_with_depth
 from tests.viewer.looking import far_apart, regions, street_eye, wait_for
 from tests.viewer.painted_street import GROUND
 from tests.viewer.socket_client import SocketClient
@@ -342,6 +342,42 @@ def test_an_object_is_chosen_moved_and_put_back_for_everybody(viewer: Viewer, tm
             lambda: np.allclose(other.nodes["/overlays/boxes"]["points"], before, atol=1e-5),
             "boxes as before",
         )
+
+
+def test_what_will_not_look_right_is_done_and_told(viewer: Viewer):
+    near, far = (viewer.shown.object(id).world_from_actor[:3, 3] for id in ("near", "far"))
+    with SocketClient(viewer.address) as client:
+        client.look(street_eye(viewer.shown).world_from_cam)
+        client.choose("Object", "near")
+        client.choose("Forward, left, up [m]", (far - near).tolist())
+        client.press("Move")
+        client.until(lambda: any(title == "Beware" for title, _ in client.notifications), "a warning")
+    told = dict(client.notifications)
+    assert "near is in far at" in told["Beware"]
+    assert "Done" in told
+    np.testing.assert_allclose(viewer.shown.object("near").world_from_actor[:3, 3], far, atol=1e-4)
+
+
+def test_everything_or_one_object_is_exposed_otherwise(viewer: Viewer):
+    eye = street_eye(viewer.shown)
+    recorded = paint(viewer.shown, eye, "colours").astype(int)
+    own = paint(viewer.shown, eye, "objects")
+    near = (own == colour_of("near")).all(axis=2)
+    assert near.sum() > 100
+    with SocketClient(viewer.address) as client:
+        client.look(eye.world_from_cam)
+        client.choose("Brightness", 0.5)
+        client.choose("Object", "near")
+        client.press("Expose the chosen one")
+        client.until(lambda: client.notifications, "word of the one")
+        darker = recorded - paint(viewer.shown, eye, "colours")
+        assert darker[near].mean() > 20
+        assert np.abs(darker[:20]).mean() < 1  # the sky
+        client.press("Expose everything")
+        client.until(lambda: len(client.notifications) > 1, "word of everything")
+    assert {title for title, _ in client.notifications} == {"Done"}
+    darker = recorded - paint(viewer.shown, eye, "colours")
+    assert darker[:20].mean() > 20
 
 
 def test_only_this_machine_gets_in_unless_it_is_told_otherwise(viewer: Viewer):

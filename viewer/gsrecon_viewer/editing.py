@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gsrecon.scene.edited import with_edits
-from gsrecon.scene.edits import Edit, EditHistory, Surroundings
+from gsrecon.scene.edited import objects_of, with_edits
+from gsrecon.scene.edits import Edit, EditHistory, Surroundings, check_edits
 from gsrecon_viewer.shown import Shown
 
 
@@ -29,8 +29,11 @@ class Editing:
         if self.history.edits:
             self._show(self.history.edits)
 
-    def do(self, edit: Edit) -> None:
+    def do(self, edit: Edit) -> str:
         """Adds an entry, shows its result and writes the list.
+
+        Returns:
+            What will not look right about it; empty where nothing is known.
 
         Raises:
             SpecError: The entry cannot be done; nothing has changed.
@@ -38,6 +41,7 @@ class Editing:
         self._show((*self.history.edits, edit))
         self.history.add(edit)
         self.history.save()
+        return self._doubts()
 
     def undo(self) -> Edit | None:
         """Takes the latest entry back."""
@@ -52,6 +56,12 @@ class Editing:
             self._show(self.history.edits)
             self.history.save()
         return edit
+
+    def _doubts(self) -> str:
+        """Of the latest entry: collisions that are let be, sides that nobody recorded."""
+        edits = self.history.edits
+        latest = check_edits(objects_of(self._first, edits), edits, self.surroundings)[-1]
+        return "; ".join(filter(None, (latest.problem, latest.beware)))
 
     def _show(self, edits: tuple[Edit, ...]) -> None:
         classes = dict(self._first_classes)

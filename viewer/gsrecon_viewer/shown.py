@@ -13,6 +13,7 @@ from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene, for_pose, parts
 from gsrecon.scene.recording import RecordedFrame, Recording
+from gsrecon.scene.sky import Sky
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,16 @@ def modelled_objects(scene: Scene, ids: Collection[str] = ()) -> dict[str, tuple
         scene: The scene; of one in groups, the Gaussians of all objects are not read.
         ids: Objects whose Gaussians are wanted for certain.
     """
-    graph = scene if isinstance(scene, SceneGraph) else scene.objects(ids)
     return {
         id: (node, number)
-        for node in graph.gaussian_nodes
-        if isinstance(node, RigidActors)
+        for node in _nodes_of_objects(scene, ids)
         for number, id in enumerate(node.object_ids)
     }
+
+
+def _nodes_of_objects(scene: Scene, ids: Collection[str] = ()) -> list[RigidActors]:
+    graph = scene if isinstance(scene, SceneGraph) else scene.objects(ids)
+    return [node for node in graph.gaussian_nodes if isinstance(node, RigidActors)]
 
 
 class Shown:
@@ -124,8 +128,15 @@ class Shown:
 
     def node_ids(self) -> list[str]:
         """Every node that is drawn: Gaussians and skies, no corrections."""
-        drawn = [[*graph.gaussian_nodes, graph.sky] for graph in parts(self.scene)]
-        return [node.id for nodes in drawn for node in nodes if node is not None]
+        ids = [node.id for graph in parts(self.scene) for node in graph.gaussian_nodes]
+        sky = self.sky()
+        return ids if sky is None else [*ids, sky.id]
+
+    def sky(self) -> Sky | None:
+        """The sky; all groups of a scene have one and the same."""
+        scene = self.scene
+        with self.lock:
+            return (scene if isinstance(scene, SceneGraph) else scene.group((scene.resident or [0])[-1])).sky
 
     def graph(self, world_from_cam: Float64[np.ndarray, "4 4"]) -> SceneGraph:
         """What is seen from a pose, without what is switched off."""
@@ -148,11 +159,15 @@ class Shown:
         now, moment = self.timestamp_us(), torch.tensor([self._time_s])
         found = []
         with self.lock, torch.no_grad():
-            for id, (node, number) in modelled_objects(self.scene).items():
-                if bool(node.trajectories.present(moment)[0, number]):
-                    pose = node.trajectories.at(moment)[0, number].cpu().double().numpy()
-                    size = node.sizes_lwh[number].cpu().double().numpy()
-                    found.append(ShownObject(id, self.classes.get(id, "object"), size, pose))
+            for node in _nodes_of_objects(self.scene):
+                there = node.trajectories.present(moment)[0].tolist()
+                poses = node.trajectories.at(moment)[0].cpu().double().numpy()
+                sizes = node.sizes_lwh.cpu().double().numpy()
+                found += [
+                    ShownObject(id, self.classes.get(id, "object"), sizes[number], poses[number])
+                    for number, id in enumerate(node.object_ids)
+                    if there[number]
+                ]
         for track in self.tracks:
             pose = track.world_from_actor_at(now)
             if pose is not None and track.id not in self._modelled_first:

@@ -11,6 +11,7 @@ from gsrecon.geometry.rigid import quat_to_rotmat
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import Scene, parts
+from gsrecon.scene.sky import Sky
 from gsrecon_viewer.lens import wxyz_of
 from gsrecon_viewer.shown import Shown
 from gsrecon_viewer.sky_splats import FOLLOWS_AFTER_M, sky_splats
@@ -65,15 +66,14 @@ class BrowserSplats:
         with self._shown.lock:
             for number, graph in enumerate(parts(self._shown.scene)):
                 self._send_graph(graph, f"/splats/{number}")
-                self._send_sky(graph)
+            self._send_sky(self._shown.sky())
         self.follow_camera()
 
-    def _send_sky(self, graph: SceneGraph) -> None:
-        """The first sky there is: those of a scene's groups are one and the same."""
-        if graph.sky is None or graph.sky.id in self._shown.hidden_nodes or self._sky is not None:
+    def _send_sky(self, sky: Sky | None) -> None:
+        if sky is None or sky.id in self._shown.hidden_nodes:
             return
         self._sky = self._client.scene.add_frame("/sky", show_axes=False)
-        made = sky_splats(graph.sky)
+        made = sky_splats(sky)
         self._client.scene.add_gaussian_splats(
             "/sky/splats",
             centers=made.centers,

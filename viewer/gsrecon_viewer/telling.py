@@ -22,3 +22,9 @@ def say(client: viser.ClientHandle | None, title: str, text: str) -> None:
     """Shows good news for a few seconds."""
     if client is not None:
         client.add_notification(title, text, color="green", auto_close_seconds=8)
+
+
+def warn(client: viser.ClientHandle | None, text: str) -> None:
+    """Shows what was done, but may not be what was meant; nothing where the text is empty."""
+    if client is not None and text:
+        client.add_notification("Beware", text, color="yellow")
