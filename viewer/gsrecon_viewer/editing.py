@@ -1,5 +1,7 @@
 """Edits of the scene that is shown: every one an entry of a list on disk, undone and done again."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from gsrecon.scene.edited import objects_of, with_edits
@@ -21,6 +23,7 @@ class Editing:
             SpecError: The file is no edit list, or does not fit the scene.
         """
         self._shown = shown
+        self._one = threading.Lock()  # browsers press buttons at the same time
         self._first = shown.scene
         self._first_classes = dict(shown.classes)
         self.history = EditHistory.open(path)
@@ -38,24 +41,27 @@ class Editing:
         Raises:
             SpecError: The entry cannot be done; nothing has changed.
         """
-        self._show((*self.history.edits, edit))
-        self.history.add(edit)
-        self.history.save()
-        return self._doubts()
+        with self._one:
+            self._show((*self.history.edits, edit))
+            self.history.add(edit)
+            self.history.save()
+            return self._doubts()
 
     def undo(self) -> Edit | None:
         """Takes the latest entry back."""
-        return self._turned(self.history.undo())
+        return self._turned(self.history.undo)
 
     def redo(self) -> Edit | None:
         """Does again what was undone last."""
-        return self._turned(self.history.redo())
+        return self._turned(self.history.redo)
 
-    def _turned(self, edit: Edit | None) -> Edit | None:
-        if edit is not None:
-            self._show(self.history.edits)
-            self.history.save()
-        return edit
+    def _turned(self, turn: Callable[[], Edit | None]) -> Edit | None:
+        with self._one:
+            edit = turn()
+            if edit is not None:
+                self._show(self.history.edits)
+                self.history.save()
+            return edit
 
     def _doubts(self) -> str:
         """Of the latest entry: collisions that are let be, sides that nobody recorded."""

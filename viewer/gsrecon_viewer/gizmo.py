@@ -1,6 +1,6 @@
 """Handles on the chosen object: drag it over the road, lift it, turn it about its upright axis."""
 
-import threading
+import asyncio
 from collections.abc import Callable
 
 import numpy as np
@@ -11,7 +11,7 @@ from gsrecon_viewer.lens import pose_of, wxyz_of
 from gsrecon_viewer.overlays import OVERLAYS
 from gsrecon_viewer.shown import ShownObject
 
-Dragged = Callable[[viser.ClientHandle, tuple[float, float, float], float], None]
+Dragged = Callable[[viser.ClientHandle, str, tuple[float, float, float], float], None]
 Dragging = Callable[[Float64[np.ndarray, "4 4"]], None]
 _LEAST_M, _LEAST_DEG = 0.02, 0.5
 _LEAST_SIZE_M, _BEYOND_M = 1.5, 1.0
@@ -31,12 +31,12 @@ class Gizmo:
         Args:
             server: Where to put them.
             dragging: Called with where the object is being dragged to, in world.
-            dragged: Called with the browser, forward, left and up [m], and degrees turned, when it is let go.
+            dragged: Called when it is let go, with the browser, the object's id, how far it went forward,
+                left and up [m], and degrees turned.
         """
         self._server, self._on_drag, self._on_end = server, dragging, dragged
         self._handles: list[viser.TransformControlsHandle] = []
         self._dragging = False
-        self._one = threading.Lock()
 
     def follow(self, thing: ShownObject | None) -> None:
         """Puts the handles on an object, or takes them away."""
@@ -46,13 +46,12 @@ class Gizmo:
             return
         if self._dragging:
             return
-        with self._one:
-            if not self._handles:
-                self._handles = [
-                    self._made("ground", (True, True, False)),
-                    self._made("up", (False, False, True)),
-                ]
-        self._start = thing.world_from_actor
+        if not self._handles:
+            self._handles = [
+                self._made("ground", (True, True, False)),
+                self._made("up", (False, False, True)),
+            ]
+        self._held = thing
         self._place(thing.world_from_actor)
         size = max(_LEAST_SIZE_M, 0.5 * float(np.max(thing.size_lwh)) + _BEYOND_M)
         for handle in self._handles:
@@ -77,17 +76,22 @@ class Gizmo:
         )
 
         @handle.on_update
-        def _(event: viser.TransformControlsEvent) -> None:
-            pose = pose_of(handle.wxyz, handle.position)
+        async def _(event: viser.TransformControlsEvent) -> None:
+            # Where events arrive, and not in viser's threads, which would mix up their order.
+            held, pose = self._held, pose_of(handle.wxyz, handle.position)
             self._dragging = event.phase != "end"
             self._place(pose, but=handle)
             self._on_drag(pose)
-            if self._dragging:
-                return
-            moved = np.linalg.inv(self._start) @ pose
-            by, turn = moved[:3, 3], float(np.degrees(np.arctan2(moved[1, 0], moved[0, 0])))
-            if event.client is not None and (np.linalg.norm(by) > _LEAST_M or abs(turn) > _LEAST_DEG):
-                forward, left, up = (round(float(v), 3) for v in by)
-                self._on_end(event.client, (forward, left, up), round(turn, 2))
+            if not self._dragging and event.client is not None:
+                asyncio.get_running_loop().run_in_executor(None, self._let_go, event.client, held, pose)
 
         return handle
+
+    def _let_go(
+        self, client: viser.ClientHandle, held: ShownObject, pose: Float64[np.ndarray, "4 4"]
+    ) -> None:
+        moved = np.linalg.inv(held.world_from_actor) @ pose
+        by, turn = moved[:3, 3], float(np.degrees(np.arctan2(moved[1, 0], moved[0, 0])))
+        if np.linalg.norm(by) > _LEAST_M or abs(turn) > _LEAST_DEG:
+            forward, left, up = (round(float(v), 3) for v in by)
+            self._on_end(client, held.id, (forward, left, up), round(turn, 2))

@@ -32,6 +32,7 @@ class ObjectsPanel:
         """Adds the controls; assets are those of the run's folder."""
         self._server, self._shown, self._editing, self._view_of = server, shown, editing, view_of
         self._pictures: dict[str, str] = {}
+        self._one = threading.Lock()  # whoever asks for the object later also shows it later
         gui = server.gui
         with gui.add_folder("Chosen"):
             self._object = gui.add_dropdown(
@@ -69,9 +70,7 @@ class ObjectsPanel:
     def choose(self, id: str | None) -> None:
         """Chooses an object, or none."""
         value = id if id in self._object.options else NOTHING
-        if self._object.value != value:
-            self._object.value = value
-            self._chosen()
+        self._object.value = value  # which calls `_chosen`
 
     def stop(self) -> None:
         """Ends the thread."""
@@ -80,9 +79,10 @@ class ObjectsPanel:
 
     def refresh(self) -> None:
         """Follows the scene and the moment that are shown."""
-        thing = None if self.chosen is None else self._shown.object(self.chosen)
-        self.gizmo.follow(thing)
-        self.highlight.follow(thing)
+        with self._one:
+            thing = None if self.chosen is None else self._shown.object(self.chosen)
+            self.gizmo.follow(thing)
+            self.highlight.follow(thing)
 
     def _ids(self) -> list[str]:
         return sorted(modelled_objects(self._shown.scene))
@@ -96,11 +96,12 @@ class ObjectsPanel:
             say(event.client, "Done", told_in_one_line(edit))
             warn(event.client, doubts)
 
-    def _dragged(self, client: viser.ClientHandle, by: tuple[float, float, float], turn_deg: float) -> None:
+    def _dragged(
+        self, client: viser.ClientHandle, id: str, by: tuple[float, float, float], turn_deg: float
+    ) -> None:
         """The gizmo was let go of."""
         with telling(client):
-            if self.chosen is not None:
-                warn(client, self._editing.do(Move(self.chosen, by, turn_deg)))
+            warn(client, self._editing.do(Move(id, by, turn_deg)))
         self._renew()
 
     def _turn(self, event: viser.GuiEvent, turn: Callable[[], Edit | None]) -> None:
@@ -112,6 +113,7 @@ class ObjectsPanel:
     def _renew(self) -> None:
         """Objects may have come or gone."""
         ids, before = self._ids(), self.chosen
+        self._pictures.clear()
         self._object.options = (NOTHING, *ids)
         self._object.value = before if before in ids else NOTHING
         self._actions.places.clear()
@@ -165,10 +167,14 @@ class ObjectsPanel:
                 self._actions.places.add(np.array(event.ray_origin), np.array(event.ray_direction))
 
     def _picture(self, id: str) -> str:
-        if id not in self._pictures:
-            with self._shown.lock:
-                self._pictures[id] = as_html(thumbnail(*modelled_objects(self._shown.scene, [id])[id]))
-        return self._pictures[id]
+        """As HTML; empty where the object has gone meanwhile."""
+        with self._shown.lock:
+            if id not in self._pictures:
+                found = modelled_objects(self._shown.scene, [id]).get(id)
+                if found is None:
+                    return ""
+                self._pictures[id] = as_html(thumbnail(*found))
+            return self._pictures[id]
 
     def _draw_pictures(self) -> None:
         """The contact sheet, picture by picture, so that nobody waits for it."""
@@ -176,9 +182,7 @@ class ObjectsPanel:
         for id in self._ids():
             if self._stopped:
                 return
-            if id in modelled_objects(self._shown.scene):
-                cells.append(
-                    f'<div style="text-align:center">{self._picture(id)}<br/><small>{id}</small></div>'
-                )
+            if picture := self._picture(id):
+                cells.append(f'<div style="text-align:center">{picture}<br/><small>{id}</small></div>')
         style = "display:grid;grid-template-columns:1fr 1fr;gap:6px"
         self._sheet.content = f'<div style="{style}">{"".join(cells)}</div>'
