@@ -173,20 +173,29 @@ class Viewer:
             self._overlay_wanted.clear()
             if self._stopped:
                 return
-            try:
-                self._bring_up_to_date()
-            except Exception:  # a browser that goes meanwhile: the next try may do
-                _log.exception("what is drawn over the scene could not be brought up to date")
+            self._bring_up_to_date()
 
     def _bring_up_to_date(self) -> None:
-        self.overlays.refresh()
+        with _logged():
+            self.overlays.refresh()
         if self.objects is not None:
-            self.objects.refresh()
+            with _logged():
+                self.objects.refresh()
         for view in self.loop.views():
-            view.follow()
-            splats = self._splats.get(view.client.client_id)
-            if splats is not None and view.wishes.drawn == "splats" and view.here():
-                splats.show()
+            with _logged():
+                view.follow()
+                splats = self._splats.get(view.client.client_id)
+                if splats is not None and view.wishes.drawn == "splats" and view.here():
+                    splats.show()
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[None]:
+    """A sweep that cannot be read, or a browser that goes meanwhile, keeps nobody else from going on."""
+    try:
+        yield
+    except Exception:
+        _log.exception("what is drawn over the scene could not be brought up to date")
 
 
 @contextlib.contextmanager

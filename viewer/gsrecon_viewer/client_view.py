@@ -182,8 +182,8 @@ class ClientView:
         Args:
             hide: Whether to; None hides them where pictures are compared, of which they fit neither.
         """
-        hide = self.compared() is not None if hide is None else hide
         with self._covering:
+            hide = self.compared() is not None if hide is None else hide
             if hide and self._cover is None:
                 # A node of a browser's own takes the place of the one that all share.
                 self._cover = self.client.scene.add_frame(OVERLAYS, show_axes=False, visible=False)

@@ -50,12 +50,15 @@ class Overlays:
 
     def refresh(self) -> None:
         """Brings everything to the moment that is shown and to what is switched on."""
-        with self._one, self._server.atomic():
-            self._boxes(self._shown.objects())
-            self._way()
-            self._cameras()
-            self._lidar()
-            self._lanes()
+        with self._one:
+            objects = self._shown.objects()
+            # Until the end of this nothing is sent to any browser, so nothing in it waits for the scene.
+            with self._server.atomic():
+                self._boxes(objects)
+                self._way()
+                self._cameras()
+                self._lidar()
+                self._lanes()
 
     def _boxes(self, objects: list[ShownObject]) -> None:
         if self.layers.boxes and objects:
