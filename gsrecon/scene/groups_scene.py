@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import safetensors
@@ -120,7 +121,11 @@ class GroupedScene:
                 wanted = frozenset(id for node in of_group for id in node.object_ids if id in ids)
                 self._objects[number] = wanted, of_group
             nodes += of_group
-        return SceneGraph(nodes, ObjectTable(self._store.object_ids()), self.recording, self.settings)
+        return SceneGraph(nodes, ObjectTable(self._object_ids), self.recording, self.settings)
+
+    @cached_property
+    def _object_ids(self) -> list[str]:
+        return self._store.object_ids()
 
     def parts(self) -> Iterator[SceneGraph]:
         """Every Gaussian once: the far field, then what each group owns."""

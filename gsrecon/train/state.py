@@ -91,12 +91,14 @@ class TrainState:
             return
         least_px = least_share * float(torch.cat(list(shown.values())).mean())
         for node in self.graph.trained_nodes:
+            if node.object_ids:
+                continue
             stays = shown[node.id] >= least_px
             stays &= ~in_parked_boxes(self.graph, node.gaussians.means.detach())
             if node.id in deformations:
                 stays |= deformations[node.id].dynamic
             kept = stays.nonzero()[:, 0]
-            if not node.object_ids and 0 < len(kept) < len(node.gaussians):
+            if 0 < len(kept) < len(node.gaussians):
                 self.apply(node, self.strategies[node.id], Resample.keep(kept))
 
     def apply(self, node: GaussianNode, strategy: DensityStrategy, change: Resample) -> None:

@@ -142,6 +142,7 @@ class Shown:
         """What is seen from a pose, without what is switched off."""
         graph = for_pose(self.scene, torch.from_numpy(world_from_cam))
         if not self.hidden_nodes:
+            self._visible = None  # a group of it may have to make room
             return graph
         if self._visible is None or self._visible[0] is not graph or self._visible[1] != self.hidden_nodes:
             nodes = [node for node in graph if node.id not in self.hidden_nodes]
