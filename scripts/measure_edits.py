@@ -37,7 +37,9 @@ PARKED = 4
 FAR_M = 1e4
 """The sky, for rays."""
 REACHED = 0.998
-"""A ray that meets nothing for this share of the way to a point sees it."""
+"""A ray that meets nothing for this share of the way to a point sees it,"""
+GRAZING = float(np.sin(np.radians(10)))
+"""unless it meets the surface at less than 10 degrees: that flat, a camera far away looks below a car."""
 
 
 @dataclass
@@ -170,7 +172,12 @@ class Bench:
             rows = rows[((pixels > 0) & (pixels < [lens.width, lens.height])).all(axis=1)]
             moment = Moment(self.plain.world, (other.timestamp_us - self.log.start_us) * 1e-6)
             towards = (in_world[rows] - centre).astype(np.float32)
-            seen[rows] = self.plain.world.trace(centre, towards, moment).distance > REACHED
+            hits = self.plain.world.trace(centre, towards, moment)
+            normals, _ = self.plain.world.planes(hits.triangle, centre, moment)
+            steep = np.abs(np.einsum("ij,ij->i", normals, towards)) > GRAZING * np.linalg.norm(
+                towards, axis=1
+            )
+            seen[rows] = (hits.distance > REACHED) & (steep | (hits.triangle < 0))
         return seen
 
     def landed(self, id: str) -> str:

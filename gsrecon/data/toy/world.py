@@ -112,7 +112,7 @@ class World:
         moment: Moment,
     ) -> Float32[np.ndarray, " N"]:
         """Distance to the planes of known triangles along other rays from the same place."""
-        normal, offset = self._planes(triangle, origin, moment)
+        normal, offset = self.planes(triangle, origin, moment)
         facing = np.einsum("ij,ij->i", directions, normal)
         safe = np.where(np.abs(facing) > 1e-6, facing, np.float32(1e-6))
         return offset / safe
@@ -225,7 +225,7 @@ class World:
             if mine.size:
                 yield mine, number, world_from_actor
 
-    def _planes(
+    def planes(
         self, triangle: np.ndarray, origin: np.ndarray, moment: Moment
     ) -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, " N"]]:
         """Normals of triangles in world and distances of their planes from `origin`."""
