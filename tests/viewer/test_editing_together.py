@@ -8,6 +8,8 @@ from threading import Barrier, BrokenBarrierError, Thread
 import numpy as np
 import pytest
 
+from gsrecon import files
+from gsrecon.errors import SpecError
 from gsrecon.scene.edits import Move, read_edits
 from gsrecon_viewer import editing as editing_module
 from gsrecon_viewer.app import Viewer
@@ -50,6 +52,42 @@ def test_edits_at_the_same_time_are_all_done(tmp_path: Path, monkeypatch: pytest
     for id, x in before.items():
         assert shown.object(id).world_from_actor[0, 3] == pytest.approx(x + 1.0, abs=1e-4)
     assert set(read_edits(tmp_path / "edits.toml")) == set(edits)
+
+
+def test_a_list_that_cannot_be_written_or_applied_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log = street_log()
+    shown = Shown(painted_street(log), log)
+    editing = Editing(shown, tmp_path / "edits.toml")
+    editing.do(Move("near", (1.0, 0.0, 0.0)))
+    editing.undo()
+    before, told = shown.object("near").world_from_actor, (tmp_path / "edits.toml").read_text()
+
+    def unchanged() -> bool:
+        kept = (editing.history.edits, len(editing.history.undone)) == ((), 1)
+        place = shown.object("near").world_from_actor
+        return kept and np.array_equal(place, before) and (tmp_path / "edits.toml").read_text() == told
+
+    with monkeypatch.context() as full:
+        full.setattr(files.os, "replace", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            editing.do(Move("near", (2.0, 0.0, 0.0)))
+    assert unchanged()
+    with monkeypatch.context() as gone:
+        gone.setattr(editing_module, "with_edits", missing_asset)
+        with pytest.raises(SpecError, match="asset is gone"):
+            editing.redo()
+    assert unchanged()
+    assert editing.redo() == Move("near", (1.0, 0.0, 0.0))
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def missing_asset(*_: object) -> None:
+    raise SpecError("the asset is gone")
 
 
 @pytest.fixture(name="client")

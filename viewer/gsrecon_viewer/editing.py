@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gsrecon.scene.edited import objects_of, with_edits
 from gsrecon.scene.edits import Edit, EditHistory, Surroundings, check_edits
+from gsrecon.scene.groups_scene import Scene
 from gsrecon_viewer.shown import Shown
 
 
@@ -30,49 +31,60 @@ class Editing:
         lanes = () if shown.log is None else [lane.points_in_world for lane in shown.log.lanes]
         self.surroundings = Surroundings(self._first, lanes)
         if self.history.edits:
-            self._show(self.history.edits)
+            shown.replace(*self._edited(self.history.edits))
 
     def do(self, edit: Edit) -> str:
-        """Adds an entry, shows its result and writes the list.
+        """Adds an entry, writes the list and shows its result.
 
         Returns:
             What will not look right about it; empty where nothing is known.
 
         Raises:
             SpecError: The entry cannot be done; nothing has changed.
+            OSError: The list cannot be written; nothing has changed.
         """
         with self._one:
-            self._show((*self.history.edits, edit))
-            self.history.add(edit)
-            self.history.save()
+            history = self._copied()
+            history.add(edit)
+            self._become(history)
             return self._doubts()
 
     def undo(self) -> Edit | None:
-        """Takes the latest entry back."""
-        return self._turned(self.history.undo)
+        """Takes the latest entry back; raises what `do` raises."""
+        return self._turned(EditHistory.undo)
 
     def redo(self) -> Edit | None:
-        """Does again what was undone last."""
-        return self._turned(self.history.redo)
+        """Does again what was undone last; raises what `do` raises."""
+        return self._turned(EditHistory.redo)
 
-    def _turned(self, turn: Callable[[], Edit | None]) -> Edit | None:
+    def _turned(self, turn: Callable[[EditHistory], Edit | None]) -> Edit | None:
         with self._one:
-            edit = turn()
+            history = self._copied()
+            edit = turn(history)
             if edit is not None:
-                self._show(self.history.edits)
-                self.history.save()
+                self._become(history)
             return edit
+
+    def _copied(self) -> EditHistory:
+        return EditHistory(self.history.edits, self.history.undone, self.history.path)
+
+    def _become(self, history: EditHistory) -> None:
+        """Another list is applied, written and shown, or where one of these fails nothing is."""
+        edited = self._edited(history.edits)
+        history.save()
+        self.history = history
+        self._shown.replace(*edited)
+
+    def _edited(self, edits: tuple[Edit, ...]) -> tuple[Scene, dict[str, str]]:
+        classes = dict(self._first_classes)
+        with self._shown.lock:
+            scene = with_edits(self._first, edits, self.surroundings)
+        for edit in edits:
+            edit.classes(classes)
+        return scene, classes
 
     def _doubts(self) -> str:
         """Of the latest entry: collisions that are let be, sides that nobody recorded."""
         edits = self.history.edits
         latest = check_edits(objects_of(self._first, edits), edits, self.surroundings)[-1]
         return "; ".join(filter(None, (latest.problem, latest.beware)))
-
-    def _show(self, edits: tuple[Edit, ...]) -> None:
-        classes = dict(self._first_classes)
-        with self._shown.lock:
-            edited = with_edits(self._first, edits, self.surroundings)
-        for edit in edits:
-            edit.classes(classes)
-        self._shown.replace(edited, classes)
