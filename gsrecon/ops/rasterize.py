@@ -44,8 +44,8 @@ def rasterize(
             slow; `auto` is the compiled one for the device the tensors are on.
 
     Raises:
-        ValueError: when appearance is missing or given twice, shapes or devices disagree, or the backend
-            cannot take the type.
+        ValueError: when there is no camera, appearance is missing or given twice, shapes or devices disagree,
+            or the backend cannot take the type.
         BackendUnavailableError: when the backend does not run here.
         DeviceMemoryError: when the GPU's memory is not enough.
         DeviceFailedError: when the GPU fails.
@@ -53,6 +53,8 @@ def rasterize(
     Rules: Kerbl et al. 2023 as gsplat draws them; see `ops/reference.py`, the specification.
     """
     settings = settings or RasterizeSettings()
+    if len(cameras) == 0:
+        raise ValueError("cameras: expected at least one, got none")
     if backend == "reference":
         return rasterize_reference(splats, cameras, settings, backgrounds)
     if backend not in ("auto", "cpu", "cuda", "gsplat"):

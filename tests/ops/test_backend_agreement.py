@@ -254,6 +254,14 @@ def test_appearance_given_twice_or_not_at_all_is_refused(backend: str) -> None:
             rasterize(wrong, scene.cameras, backend="cpu" if backend == "cpu" else "reference")
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_pictures_of_no_camera_are_refused(backend: str) -> None:
+    scene = random_scene(SceneOptions(gaussians=4)).to(torch.float32)
+    nowhere = replace(scene.cameras, viewmats=torch.zeros(0, 4, 4), Ks=torch.zeros(0, 3, 3))
+    with pytest.raises(ValueError, match="cameras: expected at least one"):
+        rasterize(scene.splats, nowhere, backend="cpu" if backend == "cpu" else "reference")
+
+
 def test_more_harmonics_than_are_held_are_refused() -> None:
     scene = random_scene(SceneOptions(gaussians=4, sh_degree=1)).to(torch.float32)
     for backend in ("cpu", "reference"):
