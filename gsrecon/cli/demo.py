@@ -79,6 +79,7 @@ class Demo:
         out.print(f"  look first at {folder / 'report.html'} (any browser)")
         out.print(f"  then at       {films[0]} (the shifted drive)")
         out.print(f"  and open      {folder / 'scene.ply'} in a splat viewer")
+        out.print(f"  or fly through it: `gsrecon view {folder}`")
         out.print("Now a drive of your own: `gsrecon train --help`.")
         return 0
 

@@ -9,7 +9,9 @@ from rich.console import Console
 from gsrecon.cli import console as console_module
 from gsrecon.cli import view as view_module
 from gsrecon.cli.view import View
-from tests.labels.street import street_run
+from gsrecon.errors import SpecError
+from gsrecon_viewer.live import LiveView
+from tests.labels.street import street_log, street_run
 
 
 @pytest.fixture
@@ -41,3 +43,17 @@ def test_another_host_is_told_what_it_exposes(tmp_path: Path, said: io.StringIO)
     told = said.getvalue()
     assert "whoever reaches 0.0.0.0 can look at this scene, edit it" in told
     assert str(run / "viewer") in told
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "192.0.2.1", "no-such-host.invalid"])
+def test_a_host_on_which_this_machine_cannot_listen_is_refused(tmp_path: Path, host: str):
+    with pytest.raises(SpecError, match=f"this machine cannot listen on '{host}'"):
+        View(str(street_run(tmp_path)), host=host, port=0).run()
+    with pytest.raises(SpecError, match=f"this machine cannot listen on '{host}'"):
+        LiveView(tmp_path, street_log(), host=host)
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_none_is_is_refused(tmp_path: Path, port: int):
+    with pytest.raises(SpecError, match=f"port: expected 0 .any. to 65535, got {port}"):
+        View(str(street_run(tmp_path)), port=port).run()

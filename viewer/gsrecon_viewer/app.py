@@ -14,6 +14,7 @@ from gsrecon.data.log import DrivingLog, Track
 from gsrecon.scene.groups_scene import Scene
 from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.editing import Editing
+from gsrecon_viewer.host import LOCAL, require_address
 from gsrecon_viewer.layers_panel import add_layers_panel
 from gsrecon_viewer.loop import DrawingLoop
 from gsrecon_viewer.objects_panel import ObjectsPanel
@@ -25,7 +26,6 @@ from gsrecon_viewer.splats import BrowserSplats
 from gsrecon_viewer.takeaway_panel import TakeawayPanel
 from gsrecon_viewer.view_panel import add_view_panel
 
-LOCAL = "127.0.0.1"
 _log = logging.getLogger("gsrecon.viewer")
 
 
@@ -52,7 +52,11 @@ class Viewer:
             host: Address to listen on; others than 127.0.0.1 let other machines in.
             port: The port; a taken one is left alone and the next is used.
             own_thread: Draw in a thread; without it, somebody has to call `loop.draw_next`.
+
+        Raises:
+            SpecError: This machine cannot listen there.
         """
+        require_address(host, port)
         self.shown = Shown(scene, log, tracks)
         with _quietly():
             self.server = viser.ViserServer(host=host, port=port, label="gsrecon", verbose=False)

@@ -7,7 +7,8 @@ from pathlib import Path
 from gsrecon.data.log import DrivingLog
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.train.progress import Progress
-from gsrecon_viewer.app import LOCAL, Viewer
+from gsrecon_viewer.app import Viewer
+from gsrecon_viewer.host import LOCAL, require_address
 
 
 class LiveView:
@@ -35,7 +36,11 @@ class LiveView:
             host: Address to listen on.
             port: Port, or the next free one.
             serving: Told the address once browsers can look.
+
+        Raises:
+            SpecError: This machine cannot listen there.
         """
+        require_address(host, port)
         if not 0 < budget < 1:
             raise ValueError(f"budget: expected a share between 0 and 1, got {budget}")
         self._folder, self._log, self._budget = folder, log, budget
