@@ -10,6 +10,7 @@ Examples:
   gsrecon edit runs/toy add insert guest --asset assets/van --at 30 -1.7
   gsrecon edit runs/toy add insert visitor --scene runs/other --object car-2 --class car --at 30 -1.7
   gsrecon edit runs/toy add swap car-2 --with parked-3 --fit
+  gsrecon edit runs/toy add recolour parked-3 1 0.2 0.2
   gsrecon edit runs/toy show
   gsrecon edit runs/toy undo
   gsrecon edit runs/toy check
