@@ -14,8 +14,9 @@ from gsrecon.scene.sides import SIDES, azimuth
 
 _PIXELS = 100
 """A picture counts where an object has about this many pixels, as in `gsrecon assets`."""
-_BESIDE = math.radians(45)
-"""A view this near to the middle of a recorded side still shows mostly what was recorded."""
+_BESIDE = math.radians(37)
+"""A view this far beside a recorded one, or beside a recorded side's middle, shows mostly what that does."""
+_SIDE = 2 * math.pi / len(SIDES)
 _MOST_PICTURES = 600
 """Of a long recording, so many pictures tell enough."""
 
@@ -25,9 +26,7 @@ def recorded_sides(figure: Figure, recording: Recording) -> frozenset[str]:
 
     Nobody knows here what stood in between.
     """
-    fitted = [frame for frame in recording.frames if not frame.held_out] or list(recording.frames)
-    turns = _azimuths(figure, recording, _some(fitted))
-    return frozenset(SIDES[round(turn / (math.pi / 4)) % len(SIDES)] for turn in turns.tolist())
+    return frozenset(_sides(_recorded_from(figure, recording)))
 
 
 def looked_at_unseen(cast: Cast, ids: Collection[str], before: Cast) -> dict[str, str]:
@@ -45,21 +44,34 @@ def looked_at_unseen(cast: Cast, ids: Collection[str], before: Cast) -> dict[str
     for id in ids:
         figure = cast[id]
         source = figure.shape.recorded_as
-        seen = recorded_sides(before[source], recording) if source in before else figure.shape.sides
-        if seen is None:
+        if source in before:
+            recorded = _recorded_from(before[source], recording)
+            known = _sides(recorded)
+        elif figure.shape.sides is None:
             continue
-        middles = np.array([azimuth(side) for side in SIDES if side in seen])
+        else:
+            known = [side for side in SIDES if side in figure.shape.sides]
+            recorded = np.array([azimuth(side) for side in known])
         turns = _azimuths(figure, recording, pictures)
-        away = np.abs(np.angle(np.exp(1j * (turns[:, None] - middles)))).min(axis=1, initial=np.inf)
-        unseen = turns[away > _BESIDE]
-        if len(unseen):
-            numbers = {round(turn / (math.pi / 4)) % len(SIDES) for turn in unseen.tolist()}
-            sides = ", ".join(SIDES[number] for number in sorted(numbers))
-            known = ", ".join(side for side in SIDES if side in seen) or "nowhere"
+        away = np.abs(np.angle(np.exp(1j * (turns[:, None] - recorded)))).min(axis=1, initial=np.inf)
+        unseen = [side for side in _sides(turns[away > _BESIDE]) if side not in known]
+        if unseen:
             told[id] = (
-                f"{id} would be looked at from {sides}, where nobody recorded it (it was seen from {known})"
+                f"{id} would be looked at from {', '.join(unseen)}, where nobody recorded it (it was seen "
+                f"from {', '.join(known) or 'nowhere'})"
             )
     return told
+
+
+def _recorded_from(figure: Figure, recording: Recording) -> Float64[np.ndarray, " P"]:
+    fitted = [frame for frame in recording.frames if not frame.held_out] or list(recording.frames)
+    return _azimuths(figure, recording, _some(fitted))
+
+
+def _sides(turns: Float64[np.ndarray, " P"]) -> list[str]:
+    """The sides that are seen from some directions, in their order."""
+    numbers = {round(turn / _SIDE) % len(SIDES) for turn in turns.tolist()}
+    return [SIDES[number] for number in sorted(numbers)]
 
 
 def _some(frames: Sequence[RecordedFrame]) -> list[RecordedFrame]:
