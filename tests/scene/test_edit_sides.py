@@ -93,6 +93,15 @@ def test_an_asset_tells_its_sides(tmp_path, sides, heading_deg, sees):
     assert bool(beware) == bool(sees)
 
 
+def test_a_rear_that_was_only_seen_aslant_is_told_where_it_is_looked_at_squarely(tmp_path):
+    asset = seen_from(tmp_path / "asset", "left", "rear-left")
+    squarely, aslant = (
+        told(Insert("guest", asset=asset, at=(14.0, y), allow_collisions=True))[0] for y in (0.0, -4.0)
+    )
+    assert "from rear, where nobody recorded it (it was seen from left, rear-left)" in squarely
+    assert not aslant
+
+
 def test_an_object_of_another_scene_brings_the_sides_from_its_recording(tmp_path):
     save_scene(street_scene(street_log()), tmp_path / "run")
     options = {"scene": tmp_path / "run", "object": "near", "class_name": "car", "at": (14.0, -4.0)}
