@@ -4,6 +4,7 @@ The only module that imports tomli_w.
 """
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,3 +42,24 @@ def toml_text(table: Mapping[str, Any]) -> str:
     import tomli_w
 
     return tomli_w.dumps(table)
+
+
+def plain_name(wanted: str, otherwise: str) -> str:
+    """A name that a file or folder can have, and never a way out of its folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip(".-") or otherwise
+
+
+def new_name(wanted: str, taken: set[str], otherwise: str) -> str:
+    """A plain name that is not taken, with a number where it has to be; it is taken from now on.
+
+    Args:
+        wanted: What it should be called.
+        taken: Names in lower case, because some file systems know no other; gets the new one.
+        otherwise: What to call it where nothing of the name can stay.
+    """
+    plain = plain_name(wanted, otherwise)
+    name, number = plain, 2
+    while name.lower() in taken:
+        name, number = f"{plain}-{number}", number + 1
+    taken.add(name.lower())
+    return name

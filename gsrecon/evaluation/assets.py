@@ -1,6 +1,5 @@
 """Cuts well-seen objects out of a scene as assets."""
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from gsrecon.evaluation.asset_picture import preview
 from gsrecon.evaluation.asset_sightings import Sightings, actors_of, sightings
 from gsrecon.evaluation.export import raw_gaussians
 from gsrecon.evaluation.pictures import png_bytes
+from gsrecon.files import new_name
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import ALPHA_MIN
@@ -150,7 +150,7 @@ def _candidates(
                 why_not = why_no_log if log is None else "no picture of the drive shows it"
                 yield (
                     Asset(
-                        name=_name(f"{recording.name}-{id}", taken),
+                        name=new_name(f"{recording.name}-{id}", taken, otherwise="asset"),
                         class_name=classes.get(id, UNKNOWN_CLASS),
                         size_lwh=(length, width, height),
                         gaussians=own,
@@ -173,13 +173,3 @@ def _own(gaussians: Gaussians, size_lwh: tuple[float, float, float]) -> tuple[Ga
     solid = float((opacities[inside] > _SOLID).float().mean()) if bool(inside.any()) else 0.0
     kept = (inside & (opacities >= ALPHA_MIN)).nonzero()[:, 0]
     return gaussians.resampled(Resample.keep(kept)), round(solid, 4)
-
-
-def _name(wanted: str, taken: set[str]) -> str:
-    """A name that can be a folder's, and that no asset of this scene has."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip(".-") or "asset"
-    name, number = plain, 2
-    while name.lower() in taken:
-        name, number = f"{plain}-{number}", number + 1
-    taken.add(name.lower())
-    return name

@@ -4,7 +4,6 @@ Sky and exposure are not made of Gaussians: they stay out of every file.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gsrecon.files import write_text
+from gsrecon.files import new_name, write_text
 from gsrecon.gaussians.flatten import flatten
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.packed import write_compressed_ply, write_spz
@@ -103,9 +102,8 @@ def export_nodes(
     for number, part in enumerate(parts(scene)):
         for node in part.gaussian_nodes:
             for piece in _pieces(node, times_s):
-                name = _new_name(
-                    piece.name if isinstance(scene, SceneGraph) else f"{number:03d}-{piece.name}", taken
-                )
+                wanted = piece.name if isinstance(scene, SceneGraph) else f"{number:03d}-{piece.name}"
+                name = new_name(wanted, taken, otherwise="node")
                 path = folder / f"{name}{SUFFIXES[format]}"
                 frame = _IN_WORLD if piece.object_id is None else _IN_OBJECT
                 _write(path, _of_degree_3(piece.gaussians), format, scene, [frame], piece.object_id is None)
@@ -235,13 +233,3 @@ def _write(
         if in_world and scene.recording is not None:
             source = torch.from_numpy(scene.recording.source_from_world)
         write_ply(path, gaussians, source, [*told, told_settings(scene.settings)])
-
-
-def _new_name(wanted: str, taken: set[str]) -> str:
-    """A name that can be a file's and is not taken yet."""
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip(".-") or "node"
-    name, number = plain, 2
-    while name.lower() in taken:
-        name, number = f"{plain}-{number}", number + 1
-    taken.add(name.lower())
-    return name

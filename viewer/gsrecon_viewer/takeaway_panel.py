@@ -1,6 +1,5 @@
 """What can be taken away: pictures, a camera path and its film, PLY files. All below the run's folder."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from PIL import Image
 
 from gsrecon.evaluation.export import export_nodes, export_ply
 from gsrecon.evaluation.path_file import read_path_file
-from gsrecon.files import written_aside
+from gsrecon.files import plain_name, written_aside
 from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.path_recorder import PathRecorder, render_film
 from gsrecon_viewer.seen import seen_by
@@ -137,7 +136,7 @@ class TakeawayPanel:
 
     def _file(self, kind: str, name: str, suffix: str = "") -> Path:
         """A file, or without a suffix a folder, below the folder: a name is a name, never a way out."""
-        plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or kind
+        plain = plain_name(name, otherwise=kind)
         return self._folder / kind / (f"{plain}.{suffix}" if suffix else plain)
 
     def _free(self, kind: str, name: str, suffix: str = "", holds: bytes | None = None) -> Path:
