@@ -38,6 +38,7 @@ class SceneGraph:
         settings: RasterizeSettings | None = None,
     ) -> None:
         self._nodes: dict[str, Node] = {}
+        self._gaussian_nodes: list[GaussianNode] = []
         self.objects = ObjectTable() if objects is None else objects
         """Which number each object has in id pictures."""
         self.recording = recording
@@ -78,16 +79,23 @@ class SceneGraph:
         if isinstance(node, (Sky, Appearance, CameraRefinement)) and self._only(type(node)) is not None:
             raise ValueError(f"node: the scene has a {node.kind} node already; remove that first")
         self._nodes[node.id] = node
+        self._sort_out()
 
     def remove(self, id: str) -> Node:
         """Takes a node out and returns it."""
         node = self[id]
         del self._nodes[id]
+        self._sort_out()
         return node
 
     def replace(self, node: Node) -> None:
         """Puts a node in the place of the one of its id."""
         self._nodes[self[node.id].id] = node
+        self._sort_out()
+
+    def _sort_out(self) -> None:
+        """Finds the nodes with Gaussians: asking a protocol takes longer than training has for it in a step."""
+        self._gaussian_nodes = [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +115,7 @@ class SceneGraph:
     @property
     def gaussian_nodes(self) -> list[GaussianNode]:
         """The nodes that are drawn as Gaussians, in the order of their rows in `splats_at`."""
-        return [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
+        return list(self._gaussian_nodes)
 
     @property
     def trained_nodes(self) -> list[GaussianNode]:
@@ -209,11 +217,12 @@ class SceneGraph:
 
     def trainable(self) -> None:
         """Makes every parameter that is not frozen a leaf that collects gradients."""
+        for node in self._gaussian_nodes:
+            if node.id not in self.frozen:
+                node.gaussians = node.gaussians.trainable()
         for node in self._nodes.values():
             if node.id in self.frozen:
                 continue
-            if isinstance(node, GaussianNode):
-                node.gaussians = node.gaussians.trainable()
             for name, parameter in node.parameters().items():
                 parameter.requires_grad_(f"{node.id}/{name}" not in self.frozen)
 

@@ -31,7 +31,7 @@ from gsrecon.train.split import Split
 from gsrecon.train.state import TrainState
 from gsrecon.train.stopping import stop_on_signals
 from gsrecon.train.stopwatch import Stopwatch
-from gsrecon.train.views import View, Views
+from gsrecon.train.views import READERS, View, Views
 
 
 def train(
@@ -130,10 +130,13 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     started = time.perf_counter()
     watch.start()
     graph = state.graph
-    view = views[state.sampler.draw(state.generator)]
+    views.keep_on(graph.device)
+    number = state.sampler.draw(state.generator)
+    views.read_ahead(state.sampler.upcoming(READERS))
+    view = views[number]
     height, width = view.image.shape[:2]
     with device_errors(len(graph), 1, width, height, graph.device):
-        return _fit_view(state, view.to(graph.device), views, config, watch, started)
+        return _fit_view(state, view, views, config, watch, started)
 
 
 def _fit_view(

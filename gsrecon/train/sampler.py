@@ -22,6 +22,10 @@ class Sampler:
         self._next += 1
         return int(self._order[self._next - 1])
 
+    def upcoming(self, count: int) -> list[int]:
+        """The next numbers of this order, at most `count` of them; nothing is drawn."""
+        return self._order[self._next : self._next + count].tolist()
+
     def state(self) -> dict[str, Tensor]:
         """Order and place in it."""
         return {"order": self._order, "next": torch.tensor(self._next)}

@@ -11,6 +11,7 @@ from gsrecon.train import beyond_lidar, initialise
 from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.initialise import lidar_points
+from gsrecon.train.sampler import Sampler
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views, seen_from_here
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
@@ -71,9 +72,41 @@ def test_views_beyond_the_memory_limit_are_read_again():
     assert roomy[0] is roomy[0]
 
 
+def test_views_that_were_read_ahead_are_those_that_are_read_on_demand():
+    split = Split.of(tiny_drive(), SPEC)
+    ahead, on_demand = views_of(split), views_of(split)
+    ahead.read_ahead(range(len(ahead)))
+    ahead.read_ahead([0])  # once more: it is on its way
+    for number in range(len(ahead)):
+        assert ahead[number].frame.index == on_demand[number].frame.index
+        assert torch.equal(ahead[number].image, on_demand[number].image)
+        assert torch.equal(ahead[number].depths, on_demand[number].depths)
+
+
+def test_a_damaged_picture_is_told_when_its_view_is_asked_for(tmp_path):
+    log = tiny_drive()
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    log = replace(log, frames=(replace(log.frames[0], image=broken), *log.frames[1:]))
+    views = views_of(Split.of(log, SPEC))
+    views.read_ahead([0, 1])
+    assert len(views[1].image) == HEIGHT
+    with pytest.raises(DatasetError, match="broken"):
+        views[0]
+
+
+def test_the_sampler_tells_what_it_will_draw(generator):
+    sampler = Sampler(5)
+    first = sampler.draw(generator)
+    upcoming = sampler.upcoming(3)
+    assert [sampler.draw(generator) for _ in range(3)] == upcoming
+    assert first not in upcoming
+    assert len(sampler.upcoming(3)) == 1
+
+
 def test_lidar_behind_a_nearer_neighbour_is_not_seen_from_the_camera():
-    pixels = torch.tensor([0, 1, 1, 30])
-    depths = torch.tensor([10.0, 20.0, 25.0, 20.0])
+    pixels = np.array([0, 1, 1, 30])
+    depths = np.array([10.0, 20.0, 25.0, 20.0], dtype=np.float32)
     kept, nearest = seen_from_here(pixels, depths, width=40, height=3)
     assert kept.tolist() == [0, 30]
     assert nearest.tolist() == [10.0, 20.0]
