@@ -56,7 +56,8 @@ def median_leaves(points: Float[Tensor, "N 3"], size: int) -> tuple[Int[Tensor, 
         here = points[origin[nodes]]
         axis = (here.amax(dim=1) - here.amin(dim=1)).argmax(dim=-1)
         along = here.gather(2, axis[:, None, None].expand(-1, here.shape[1], 1))[..., 0]
-        nodes = nodes.gather(1, along.argsort(dim=1))
+        # Stable: among equals an unstable one chooses anew in every process.
+        nodes = nodes.gather(1, along.argsort(dim=1, stable=True))
         nodes = nodes.reshape(2 * len(nodes), -1)
     return origin[nodes], nodes < count
 

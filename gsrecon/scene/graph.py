@@ -94,7 +94,7 @@ class SceneGraph:
         self._sort_out()
 
     def _sort_out(self) -> None:
-        """Finds the nodes with Gaussians: asking a protocol takes longer than training has for it in a step."""
+        """Finds the nodes with Gaussians: a protocol is asked slowly, and often in a step."""
         self._gaussian_nodes = [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
 
     @property

@@ -19,7 +19,7 @@ from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.deformation_config import DeformationConfig, Extent
 from gsrecon.scene.trajectories import Trajectories
 from gsrecon.train.boxes import BOTTOM_M, Boxes
-from gsrecon.train.coloring import colors_in, frames_at
+from gsrecon.train.coloring import colors_in, sweeps_in_pictures
 from gsrecon.train.config import InitialPoints
 from gsrecon.train.dynamics import ActorsConfig
 from gsrecon.train.first_gaussians import at_most
@@ -138,23 +138,20 @@ def _lidar_points(
     An object goes on moving between sweep and picture: its points are looked up where it is by then.
     """
     log = split.log
-    numbers = {(frame.camera, frame.index): number for number, frame in enumerate(split.fitted)}
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in boxes.tracks]
-    for sweep in log.sweeps:
-        frames = frames_at(split, sweep, initial.largest_gap_ms)
-        if not frames:
+    for sweep, pictures in sweeps_in_pictures(split, views, initial.largest_gap_ms):
+        if not pictures:
             continue
         in_lidar = log.points(sweep).astype(np.float64)
         in_world = in_lidar @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
         for number, _, in_actor in boxes.contents(in_world, sweep.timestamp_us):
             seen = np.zeros(len(in_actor), dtype=bool)
             rgb = np.zeros((len(in_actor), 3), dtype=np.float32)
-            for frame in frames:
+            for frame, view in pictures:
                 pose = boxes.pose(number, frame.timestamp_us)
                 if pose is None:
                     continue
                 then_in_world = in_actor @ pose[:3, :3].T + pose[:3, 3]
-                view = views[numbers[frame.camera, frame.index]]
                 visible, color = colors_in(log, frame, view, then_in_world)
                 rgb[visible & ~seen] = color[visible & ~seen]
                 seen |= visible

@@ -32,8 +32,7 @@ def points_beyond_lidar(
     """
     per_view = -(-initial.beyond_lidar // max(1, len(views)))
     points, colors, sizes = [torch.zeros(0, 3)], [torch.zeros(0, 3)], [torch.zeros(0)]
-    for number in range(len(views) if initial.beyond_lidar > 0 else 0):
-        view = views[number]
+    for view in views.in_order(range(len(views) if initial.beyond_lidar > 0 else 0)):
         candidates = _beyond_lidar(view).reshape(-1).nonzero()[:, 0]
         if len(candidates) == 0:
             continue

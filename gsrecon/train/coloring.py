@@ -1,12 +1,14 @@
 """Which pictures belong to a lidar sweep, and the colours its points have in them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 from gsrecon.data.log import CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.projection import project
 from gsrecon.train.split import Split
-from gsrecon.train.views import View
+from gsrecon.train.views import View, Views
 
 
 def frames_at(split: Split, sweep: LidarSweep, largest_gap_ms: float) -> list[CameraFrame]:
@@ -17,6 +19,20 @@ def frames_at(split: Split, sweep: LidarSweep, largest_gap_ms: float) -> list[Ca
         if gap <= 1000 * largest_gap_ms and (frame.camera not in nearest or gap < nearest[frame.camera][0]):
             nearest[frame.camera] = (gap, frame)
     return [frame for _, frame in sorted(nearest.values(), key=lambda pair: pair[0])]
+
+
+def sweeps_in_pictures(
+    split: Split, views: Views, largest_gap_ms: float
+) -> Iterator[tuple[LidarSweep, list[tuple[CameraFrame, View]]]]:
+    """Each usable sweep with the pictures of `frames_at`; those of the next sweep are read ahead."""
+    numbers = {(frame.camera, frame.index): number for number, frame in enumerate(split.fitted)}
+    beside = [
+        [(frame, numbers[frame.camera, frame.index]) for frame in frames_at(split, sweep, largest_gap_ms)]
+        for sweep in split.log.sweeps
+    ]
+    for place, sweep in enumerate(split.log.sweeps):
+        views.read_ahead(number for of_sweep in beside[place : place + 2] for _, number in of_sweep)
+        yield sweep, [(frame, views[number]) for frame, number in beside[place]]
 
 
 def colors_in(

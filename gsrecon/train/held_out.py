@@ -22,8 +22,8 @@ def score_held_out(graph: SceneGraph, views: Views, backend: Backend = "auto") -
     ratios: dict[str, list[float]] = {}
     similarities: list[float] = []
     moving_errors: list[Tensor] = []
-    for number in range(len(views)):
-        view = views[number].to(graph.device)
+    views.keep_on(graph.device)
+    for view in views.in_order(range(len(views))):
         with torch.no_grad():
             image = render_frame(graph, graph.recording, view.frame, backend=backend).image[0].clamp(0, 1)
             truth = view.image.float() / 255

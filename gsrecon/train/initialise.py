@@ -20,7 +20,7 @@ from gsrecon.scene.static import StaticGroup
 from gsrecon.train.actors import start_actors, usable_tracks
 from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
-from gsrecon.train.coloring import colors_in, frames_at
+from gsrecon.train.coloring import colors_in, sweeps_in_pictures
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.corrections import first_corrections
 from gsrecon.train.dynamics import (
@@ -198,20 +198,19 @@ def lidar_points(
     about evenly spread over the pictures.
     """
     log = split.log
-    numbers = {(frame.camera, frame.index): number for number, frame in enumerate(split.fitted)}
     centres = _camera_centres(split)
     points, colors = torch.zeros(0, 3), torch.zeros(0, 3)
     waiting: list[tuple[Tensor, Tensor]] = []
     most_waiting = _MOST_WAITING
-    for number, sweep in enumerate(log.sweeps if initial.lidar > 0 else ()):
+    sweeps = sweeps_in_pictures(split, views, initial.largest_gap_ms) if initial.lidar > 0 else ()
+    for number, (sweep, pictures) in enumerate(sweeps):
         in_lidar = log.points(sweep).astype(np.float64)
         in_world = in_lidar @ sweep.world_from_lidar[:3, :3].T + sweep.world_from_lidar[:3, 3]
         if boxes is not None:
             in_world = in_world[~boxes.holds(in_world, sweep.timestamp_us)]
         seen = np.zeros(len(in_world), dtype=bool)
         rgb = np.zeros((len(in_world), 3), dtype=np.float32)
-        for frame in frames_at(split, sweep, initial.largest_gap_ms):
-            view = views[numbers[frame.camera, frame.index]]
+        for frame, view in pictures:
             visible, color = colors_in(log, frame, view, in_world)
             rgb[visible & ~seen] = color[visible & ~seen]
             seen |= visible
@@ -262,8 +261,7 @@ def _camera_centres(split: Split) -> Float[Tensor, "F 3"]:
 def _upper_color(views: Views) -> Float[Tensor, " 3"]:
     """A first guess of the sky: the mean of known sky pixels, else of the bright ones in the top rows."""
     colors = []
-    for number in range(0, len(views), max(1, len(views) // 8)):
-        view = views[number]
+    for view in views.in_order(range(0, len(views), max(1, len(views) // 8))):
         pixels = view.image[: max(1, len(view.image) // 10)].reshape(-1, 3).float() / 255
         if view.sky is not None and bool(view.sky.any()):
             pixels = view.image[view.sky].float() / 255

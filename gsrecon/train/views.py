@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cache
@@ -134,6 +134,12 @@ class Views:
         while self._kept_bytes > self._limit_bytes and len(self._kept) > 1:
             self._kept_bytes -= self._kept.popitem(last=False)[1].size_bytes
         return view
+
+    def in_order(self, numbers: Sequence[int]) -> Iterator[View]:
+        """Views one after the other, those that come next read ahead."""
+        for place, number in enumerate(numbers):
+            self.read_ahead(numbers[place : place + 1 + READERS])
+            yield self[number]
 
     def _read(self, frame: CameraFrame) -> View:
         sky, moving = (self._log.mask(frame, kind) for kind in ("sky", "moving"))

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gsrecon.ops.knn import mean_neighbour_distance
+from gsrecon.ops.knn import mean_neighbour_distance, median_leaves
 
 
 def brute_force(points: torch.Tensor, k: int) -> torch.Tensor:
@@ -49,6 +49,12 @@ def test_an_outlier_kilometres_away_is_measured_exactly() -> None:
     cloud[777] = torch.tensor([5000.0, -2000.0, 30.0])
     expected = (cloud - cloud[777]).norm(dim=-1).sort().values[1:4].mean()
     torch.testing.assert_close(mean_neighbour_distance(cloud)[777], expected)
+
+
+def test_equal_points_fall_into_leaves_in_the_order_they_come_in() -> None:
+    leaves, real = median_leaves(torch.ones(512, 3), 16)
+    assert torch.equal(leaves.flatten(), torch.arange(512))
+    assert bool(real.all())
 
 
 def test_no_points_give_no_distances() -> None:
