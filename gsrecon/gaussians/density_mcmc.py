@@ -16,6 +16,7 @@ from gsrecon.gaussians.resample import Resample
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.geometry.rigid import quat_to_rotmat
 from gsrecon.ops import mcmc
+from gsrecon.ops.device import generator_on
 
 MOST_COPIES = 51
 """Largest number of Gaussians that share one place in a round; the binomials of Equation 9 end here."""
@@ -78,15 +79,14 @@ class MCMCStrategy:
         The gate of the paper, sigmoid(-100 (o - 0.005)), is under 1e-4 above an opacity of 0.1; those
         Gaussians are left alone, which saves most of the work.
 
-        On a GPU the noise is drawn there, from a seed that the generator gives: it is the only randomness of
-        training whose numbers depend on the device.
+        On a GPU the noise is drawn there: see `generator_on`.
         """
         if self._progress > self.config.noise_stop or self.config.noise == 0.0:
             return
         strength = self.config.noise * mean_rate
         raw = (gaussians.means, gaussians.quats, gaussians.log_scales, gaussians.logit_opacities)
         if mcmc.has_kernels(*raw):
-            noise = _noise(len(gaussians), generator, gaussians.means.device)
+            noise = _noise(gaussians.means, generator)
             mcmc.explore(*raw, noise, strength, self.config.dead_opacity)
             return
         with torch.no_grad():
@@ -95,7 +95,7 @@ class MCMCStrategy:
             if len(rows) == 0:
                 return
             gate = torch.sigmoid(100.0 * (self.config.dead_opacity - opacities[rows]))
-            noise = _noise(len(rows), generator, rows.device)
+            noise = _noise(gaussians.means[rows], generator)
             noise *= (gate * strength)[:, None]
             axes = quat_to_rotmat(gaussians.quats[rows]) * gaussians.scales[rows][:, None, :]
             gaussians.means[rows] += (axes @ (axes.transpose(1, 2) @ noise[:, :, None]))[:, :, 0]
@@ -164,13 +164,9 @@ def relocate(
     return new.to(opacities.dtype), factor.to(opacities.dtype)
 
 
-def _noise(count: int, generator: torch.Generator, device: torch.device) -> Float[Tensor, "N 3"]:
-    """Normal numbers, drawn on their device: in every step there are too many to bring them there."""
-    if device.type == generator.device.type:
-        return torch.randn((count, 3), generator=generator, device=device)
-    seed = int(torch.randint(2**62, (), generator=generator))
-    there = torch.Generator(device=device).manual_seed(seed)
-    return torch.randn((count, 3), generator=there, device=device)
+def _noise(means: Float[Tensor, "N 3"], generator: torch.Generator) -> Float[Tensor, "N 3"]:
+    """Normal numbers for each row."""
+    return torch.randn(means.shape, generator=generator_on(means.device, generator), device=means.device)
 
 
 def _draw(weights: Tensor, count: int, generator: torch.Generator) -> Int64[Tensor, " M"]:

@@ -44,6 +44,18 @@ def pick_device(name: str, backend: str = "auto") -> torch.device:
     return device
 
 
+def generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """A generator for random numbers by the row, which are too many to be brought to a GPU in every step.
+
+    The generator itself where the device is its own; else a new one there, with a seed that it draws: such
+    numbers depend on the kind of device.
+    """
+    if device.type == generator.device.type:
+        return generator
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.Generator(device=device).manual_seed(seed)
+
+
 @cache
 def _gpu_by_itself() -> bool:
     """Whether a GPU can be used without being asked for; where kernels or torch are made for one, why not."""

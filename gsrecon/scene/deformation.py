@@ -25,6 +25,7 @@ from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.device import generator_on
 from gsrecon.ops.settings import SUPPORT_SIGMAS
 from gsrecon.ops.splats import Splats
 from gsrecon.scene.changed_rows import add_rows, scale_rows
@@ -248,7 +249,7 @@ class Deformation:
             dynamic, share = self.dynamic, self.phase.sampled_share
             running = dynamic
             if share > 0:
-                drawn = torch.rand(len(dynamic), generator=self.generator).to(dynamic.device)
+                drawn = torch.rand(len(dynamic), generator=self._generator_here(), device=dynamic.device)
                 running = dynamic | (drawn < share)
             rows = running.nonzero()[:, 0]
             if concerned is not None:
@@ -264,9 +265,13 @@ class Deformation:
         if len(others) <= self.config.most_sampled:
             return rows
         kept = dynamic.clone()
-        chosen = torch.randperm(len(others), generator=self.generator)[: self.config.most_sampled]
-        kept[others[chosen.to(others.device)]] = True
+        chosen = torch.randperm(len(others), generator=self._generator_here(), device=others.device)
+        kept[others[chosen[: self.config.most_sampled]]] = True
         return rows[kept]
+
+    def _generator_here(self) -> torch.Generator:
+        assert self.generator is not None
+        return generator_on(self.state.device, self.generator)
 
     def _run(
         self,

@@ -36,17 +36,17 @@ def may_be_seen(
 def _side_planes(cameras: Cameras, camera: int) -> Float[Tensor, "5 3"]:
     """Unit normals, inwards, of the planes left, right, above, below and behind, in camera axes.
 
-    A pixel x = fx X / Z + cx is right of the left edge where fx X + cx Z > 0, and so on.
+    A pixel x = fx X / Z + cx is right of the left edge where fx X + cx Z > 0, and so on: each plane is a row
+    of K or a difference of two.
     """
-    K = cameras.Ks[camera].detach()
-    (fx, skew, cx), (_, fy, cy), _ = K.tolist()
-    planes = torch.tensor(
+    edges = torch.tensor(
         [
-            [fx, skew, cx + _BLUR_PX],
-            [-fx, -skew, cameras.width - cx + _BLUR_PX],
-            [0.0, fy, cy + _BLUR_PX],
-            [0.0, -fy, cameras.height - cy + _BLUR_PX],
+            [1.0, 0.0, _BLUR_PX],
+            [-1.0, 0.0, cameras.width + _BLUR_PX],
+            [0.0, 1.0, _BLUR_PX],
+            [0.0, -1.0, cameras.height + _BLUR_PX],
             [0.0, 0.0, 1.0],
         ]
     )
-    return torch.nn.functional.normalize(planes, dim=1)
+    K = cameras.Ks[camera].detach()
+    return torch.nn.functional.normalize(edges.to(K, non_blocking=True) @ K, dim=1)
