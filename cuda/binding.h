@@ -5,11 +5,13 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 namespace gsrecon {
 
@@ -79,14 +81,20 @@ template <class T, int dims, class Memory> class Array {
     int64_t sizes_[dims] = {};
 };
 
+// A dense tensor of any dimensions, row by row: those behind the first are one. A number is a row, too.
+template <class T, class Memory> struct Rows {
+    T* data = nullptr;
+    int64_t rows = 1, width = 1;
+};
+
 template <class T, int dims, class Memory> T* pointer(const std::optional<Array<T, dims, Memory>>& array) {
     return array ? array->data() : nullptr;
 }
 
-// Whether an object is such a tensor; then fills data and sizes. Each question takes some 50 ns, where DLPack takes
-// microseconds.
-inline bool read_tensor(PyObject* object, nb::object Torch::* dtype, nb::object Torch::* memory, int dims, void** data,
-                        int64_t* sizes) {
+// Whether an object is a tensor of that type and place whose `layout` is one that is taken; then tells where its data
+// is. Each question to a tensor takes some 50 ns, where DLPack takes microseconds.
+template <class Layout>
+bool read_tensor(PyObject* object, nb::object Torch::* dtype, nb::object Torch::* memory, void** data, Layout layout) {
     const Torch& torch = Torch::get();
     if (!PyType_IsSubtype(Py_TYPE(object), reinterpret_cast<PyTypeObject*>(torch.tensor.ptr()))) return false;
     try {
@@ -98,16 +106,16 @@ inline bool read_tensor(PyObject* object, nb::object Torch::* dtype, nb::object 
         };
         if (!nb::object(tensor.attr(torch.dtype)).is(torch.*dtype)) return false;
         if (!nb::object(tensor.attr(torch.*memory)).is(nb::handle(Py_True))) return false;
-        if (!ask(torch.is_contiguous).is(nb::handle(Py_True))) return false;
         const nb::object shape = tensor.attr(torch.shape);
-        if (PyTuple_GET_SIZE(shape.ptr()) != dims) return false;
-        for (int i = 0; i < dims; i++) sizes[i] = PyLong_AsLongLong(PyTuple_GET_ITEM(shape.ptr(), i));
+        if (!layout(shape, ask)) return false;
         *data = PyLong_AsVoidPtr(ask(torch.data_ptr).ptr());
         return true;
     } catch (nb::python_error&) {  // a tensor without memory, say
         return false;
     }
 }
+
+inline int64_t entry(const nb::object& tuple, int64_t i) { return PyLong_AsLongLong(PyTuple_GET_ITEM(tuple.ptr(), i)); }
 
 }  // namespace gsrecon
 
@@ -121,9 +129,34 @@ template <class T, int dims, class Memory> struct type_caster<gsrecon::Array<T, 
 
     bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
         void* data = nullptr;
-        if (!gsrecon::read_tensor(source.ptr(), Type::dtype, Memory::attribute, dims, &data, value.sizes_))
-            return false;
+        const auto dense = [&](const object& shape, const auto& ask) {
+            if (PyTuple_GET_SIZE(shape.ptr()) != dims) return false;
+            for (int i = 0; i < dims; i++) value.sizes_[i] = gsrecon::entry(shape, i);
+            return ask(gsrecon::Torch::get().is_contiguous).is(handle(Py_True));
+        };
+        if (!gsrecon::read_tensor(source.ptr(), Type::dtype, Memory::attribute, &data, dense)) return false;
         value.data_ = static_cast<T*>(data);
+        return true;
+    }
+};
+
+template <class T, class Memory> struct type_caster<gsrecon::Rows<T, Memory>> {
+    using Own = gsrecon::Rows<T, Memory>;
+    using Type = gsrecon::TypeName<std::remove_const_t<T>>;
+    NB_TYPE_CASTER(Own,
+                   const_name("torch.Tensor[dense ") + Type::name + const_name(", ") + Memory::name + const_name("]"))
+
+    bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
+        void* data = nullptr;
+        const auto dense = [&](const object& shape, const auto& ask) {
+            const int64_t dims = PyTuple_GET_SIZE(shape.ptr());
+            value.rows = dims > 0 ? gsrecon::entry(shape, 0) : 1;
+            value.width = 1;
+            for (int64_t i = 1; i < dims; i++) value.width *= gsrecon::entry(shape, i);
+            return ask(gsrecon::Torch::get().is_contiguous).is(handle(Py_True));
+        };
+        if (!gsrecon::read_tensor(source.ptr(), Type::dtype, Memory::attribute, &data, dense)) return false;
+        value.data = static_cast<T*>(data);
         return true;
     }
 };

@@ -64,9 +64,9 @@ struct Cpu {
         const nb::gil_scoped_release unlocked;
         kernels().cube_map_vjp(in, v_out, v_alpha, v_texels);
     }
-    void adam_rows(const AdamInputs& in, const AdamSettings& settings) const {
+    void adam_rows(const std::vector<AdamTask>& tasks) const {
         const nb::gil_scoped_release unlocked;
-        kernels().adam_rows(in, settings);
+        kernels().adam_rows(tasks);
     }
 
   private:

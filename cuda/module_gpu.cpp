@@ -81,9 +81,9 @@ struct Cuda {
         const gpu::DeviceGuard guard(device);
         gpu::cube_map_vjp(in, v_out, v_alpha, v_texels, stream);
     }
-    void adam_rows(const AdamInputs& in, const AdamSettings& settings) const {
+    void adam_rows(std::vector<AdamTask> tasks) const {
         const gpu::DeviceGuard guard(device);
-        gpu::adam_rows(in, settings, stream);
+        gpu::adam_rows(std::move(tasks), stream);
     }
 };
 

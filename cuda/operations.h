@@ -147,7 +147,7 @@ template <class Place> struct Operations {
                  alpha.shape(0), alpha.data());
     }
 
-    // --------------------------------------------------------------------------------------- pictures, and Adam
+    // ------------------------------------------------------------------------------------- pictures, and training
     static void ssim(const Place& at, Input4 a, Input4 b, Array1<float> mean, Maybe<Array4<float>> gradient) {
         for (int i = 0; i < 4; i++) expect(a.shape(i) == b.shape(i), "a, b: expected the same shape");
         expect(mean.shape(0) == 1, "mean: expected [1]");
@@ -166,16 +166,30 @@ template <class Place> struct Operations {
                         v_alpha.data(), v_texels.data());
     }
 
-    static void adam_rows(const Place& at, Input2 gradients, Array2<float> values, Array2<float> first_moments,
-                          Array2<float> second_moments, float beta1, float beta2, float rate, float second_moment_scale,
-                          float epsilon, Maybe<Input1> schedule) {
-        expect(!schedule || schedule->shape(0) == 2, "schedule: expected [2]");
-        for (const auto& array : {values, first_moments, second_moments})
-            expect(array.shape(0) == gradients.shape(0) && array.shape(1) == gradients.shape(1),
-                   "values, first_moments, second_moments: expected the gradients' shape");
-        at.adam_rows({gradients.shape(0), gradients.shape(1), gradients.data(), values.data(), first_moments.data(),
-                      second_moments.data()},
-                     {beta1, beta2, rate, second_moment_scale, epsilon, pointer(schedule)});
+    // Of each tensor: decay of the moments, rate, second moment scale, epsilon, and the schedule in place of two of
+    // them.
+    using Step = std::tuple<float, float, float, float, float, Maybe<Input1>>;
+
+    static void adam_rows(const Place& at, const std::vector<Step>& steps,
+                          const std::vector<Rows<const float, Memory>>& gradients,
+                          const std::vector<Rows<float, Memory>>& values,
+                          const std::vector<Rows<float, Memory>>& first_moments,
+                          const std::vector<Rows<float, Memory>>& second_moments) {
+        const size_t count = steps.size();
+        for (size_t given : {gradients.size(), values.size(), first_moments.size(), second_moments.size()})
+            expect(given == count, "gradients, values, first_moments, second_moments: expected as many as steps");
+        std::vector<AdamTask> tasks(count);
+        for (size_t i = 0; i < count; i++) {
+            const auto& [beta1, beta2, rate, second_moment_scale, epsilon, schedule] = steps[i];
+            expect(!schedule || schedule->shape(0) == 2, "schedule: expected [2]");
+            const int64_t rows = gradients[i].rows, width = gradients[i].width;
+            for (const auto& tensor : {values[i], first_moments[i], second_moments[i]})
+                expect(tensor.rows == rows && tensor.width == width,
+                       "values, first_moments, second_moments: expected the gradients' shapes");
+            tasks[i] = {{rows, width, gradients[i].data, values[i].data, first_moments[i].data, second_moments[i].data},
+                        {beta1, beta2, rate, second_moment_scale, epsilon, pointer(schedule)}};
+        }
+        at.adam_rows(std::move(tasks));
     }
 
     static void bind(nb::class_<Place>& c) {

@@ -136,6 +136,12 @@ struct AdamSettings {
     const float* schedule;  // [2] rate and second_moment_scale where the tensors are, in place of those; optional
 };
 
+// A tensor and the step it takes.
+struct AdamTask {
+    AdamInputs in;
+    AdamSettings settings;
+};
+
 // A small fully connected network: ReLU behind all layers but the last.
 struct PerceptronInputs {
     int64_t rows;

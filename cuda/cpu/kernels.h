@@ -33,8 +33,8 @@ double ssim(const float* a, const float* b, int64_t pictures, int height, int wi
 void cube_map(const CubeMapInputs&, const float* image, float* out);
 void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels);
 
-// Adam on every row whose gradient is not zero; all others stay as they are, moments too.
-void adam_rows(const AdamInputs&, const AdamSettings&);
+// Adam on every row of every tensor whose gradient is not zero; all others stay as they are, moments too.
+void adam_rows(const std::vector<AdamTask>&);
 
 // A network's results [rows, last width], and the gradients of its parameters and, unless null, of its inputs.
 void perceptron(const PerceptronInputs&, float* outputs);

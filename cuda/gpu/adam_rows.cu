@@ -1,6 +1,9 @@
-// Adam over the rows of a tensor that have a gradient. A warp takes 32 rows: it reads their gradients once, side by
-// side, to see which rows have any, and reads and writes the rest of those rows alone. Long rows (a sky's faces) take a
-// block each.
+// Adam over the rows of many tensors that have a gradient, in one launch: tensors and steps are a table among the
+// kernel's parameters, in which a block looks up what it works on. A warp takes 32 rows: it reads their gradients once,
+// side by side, to see which rows have any, and reads and writes the rest of those rows alone. Long rows (a sky's
+// faces) are cut into pieces, a block each.
+#include <algorithm>
+
 #include "gpu/kernels.h"
 #include "gpu/thread.h"
 #include "math/adam.h"
@@ -9,7 +12,21 @@ namespace gsrecon::gpu {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kLongRow = 256, kLongThreads = 1024;
+constexpr int64_t kLongRow = 256;                        // longer ones are cut
+constexpr int64_t kMostPieces = 16, kLeastPiece = 1024;  // of a long row; values
+
+// Kernels take 4 KiB of parameters on every generation.
+struct Table {
+    static constexpr int kRoom = 48;
+    int count;
+    int32_t first_block[kRoom];  // of each task
+    AdamTask tasks[kRoom];
+};
+static_assert(sizeof(Table) <= 4096);
+
+GSRECON_HD bool is_long(const AdamInputs& in) { return in.width > kLongRow; }
+GSRECON_HD int64_t piece_width(int64_t width) { return maximum(kLeastPiece, (width + kMostPieces - 1) / kMostPieces); }
+GSRECON_HD int64_t pieces_of(int64_t width) { return (width + piece_width(width) - 1) / piece_width(width); }
 
 __device__ __forceinline__ AdamStep<float> step_of(const AdamSettings& s) {
     return {s.beta1, s.beta2, s.schedule ? s.schedule[0] : s.rate, s.schedule ? s.schedule[1] : s.second_moment_scale,
@@ -24,8 +41,9 @@ __device__ __forceinline__ void step_value(const AdamInputs& in, const AdamStep<
     in.second_moments[at] = second;
 }
 
-__global__ void __launch_bounds__(kThreads) adam_kernel(AdamInputs in, AdamSettings s) {
-    const int64_t first_row = thread_index() / kWarp * kWarp;
+__device__ __forceinline__ void step_rows(const AdamTask& task, int64_t block) {
+    const AdamInputs& in = task.in;
+    const int64_t first_row = block * kThreads + (int)threadIdx.x / kWarp * kWarp;
     if (first_row >= in.rows) return;
     const int lane = lane_index();
     const int rows = (int)(in.rows - first_row < kWarp ? in.rows - first_row : kWarp);
@@ -36,28 +54,76 @@ __global__ void __launch_bounds__(kThreads) adam_kernel(AdamInputs in, AdamSetti
         if (in.gradients[begin + i] != 0.0f) seen |= 1u << (i / width);
     for (int distance = kWarp / 2; distance > 0; distance /= 2) seen |= __shfl_xor_sync(kAllLanes, seen, distance);
     if (!seen) return;
-    const AdamStep<float> step = step_of(s);
+    const AdamStep<float> step = step_of(task.settings);
     for (int i = lane; i < count; i += kWarp)
         if (seen >> (i / width) & 1) step_value(in, step, begin + i);
 }
 
-// One block a row.
-__global__ void __launch_bounds__(kLongThreads) long_row_kernel(AdamInputs in, AdamSettings s) {
-    const int64_t begin = blockIdx.x * in.width;
+// Values of a piece of a long row.
+struct Span {
+    int64_t begin, end;
+    __device__ Span(const AdamInputs& in, int64_t row, int64_t piece) {
+        const int64_t width = piece_width(in.width);
+        begin = row * in.width + piece * width;
+        end = row * in.width + minimum((piece + 1) * width, in.width);
+    }
+};
+
+// Asked by all threads of a block.
+__device__ __forceinline__ bool has_gradient(const AdamInputs& in, Span span) {
     bool any = false;
-    for (int64_t i = threadIdx.x; i < in.width; i += kLongThreads) any |= in.gradients[begin + i] != 0.0f;
-    if (!__syncthreads_or(any)) return;
-    const AdamStep<float> step = step_of(s);
-    for (int64_t i = threadIdx.x; i < in.width; i += kLongThreads) step_value(in, step, begin + i);
+    for (int64_t i = span.begin + threadIdx.x; i < span.end; i += kThreads) any |= in.gradients[i] != 0.0f;
+    return __syncthreads_or(any);
+}
+
+// Most pieces of a row that is seen have a gradient of their own; one that has none looks for another that has.
+__device__ __forceinline__ void step_piece(const AdamTask& task, int64_t block) {
+    const AdamInputs& in = task.in;
+    const int64_t pieces = pieces_of(in.width), row = block / pieces, own = block % pieces;
+    int64_t away = 0;
+    while (away < pieces && !has_gradient(in, Span(in, row, (own + away) % pieces))) away++;
+    if (away == pieces) return;
+    const AdamStep<float> step = step_of(task.settings);
+    const Span span(in, row, own);
+    for (int64_t i = span.begin + threadIdx.x; i < span.end; i += kThreads) step_value(in, step, i);
+}
+
+__global__ void __launch_bounds__(kThreads) adam_kernel(const __grid_constant__ Table table) {
+    const int block = (int)blockIdx.x;
+    int slot = 0, last = table.count - 1;  // the last task that begins at or before this block is among these
+    while (slot < last) {
+        const int middle = (slot + last + 1) / 2;
+        if (table.first_block[middle] <= block)
+            slot = middle;
+        else
+            last = middle - 1;
+    }
+    const AdamTask& task = table.tasks[slot];
+    if (is_long(task.in))
+        step_piece(task, block - table.first_block[slot]);
+    else
+        step_rows(task, block - table.first_block[slot]);
+}
+
+int64_t blocks_of(const AdamInputs& in) {
+    return is_long(in) ? in.rows * pieces_of(in.width) : blocks_for(in.rows, kThreads);
 }
 
 }  // namespace
 
-void adam_rows(const AdamInputs& in, const AdamSettings& settings, Stream stream) {
-    if (in.width > kLongRow)
-        launch("adam_rows", long_row_kernel, in.rows, kLongThreads, stream, in, settings);
-    else
-        launch("adam_rows", adam_kernel, blocks_for(in.rows, kThreads), kThreads, stream, in, settings);
+void adam_rows(std::vector<AdamTask> tasks, Stream stream) {
+    // A block with a piece of a long row may take longest: it begins first.
+    std::stable_partition(tasks.begin(), tasks.end(), [](const AdamTask& task) { return is_long(task.in); });
+    for (size_t first = 0; first < tasks.size(); first += Table::kRoom) {
+        Table table = {};
+        int64_t blocks = 0;
+        for (size_t i = first; i < tasks.size() && table.count < Table::kRoom; i++) {
+            table.first_block[table.count] = (int32_t)blocks;
+            table.tasks[table.count++] = tasks[i];
+            blocks += blocks_of(tasks[i].in);
+        }
+        launch("adam_rows", adam_kernel, blocks, kThreads, stream, table);
+    }
 }
 
 }  // namespace gsrecon::gpu

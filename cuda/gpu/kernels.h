@@ -66,7 +66,8 @@ void ssim(const float* a, const float* b, int64_t pictures, int height, int widt
 void cube_map(const CubeMapInputs&, const float* image, float* out, Stream);
 void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels, Stream);
 
-void adam_rows(const AdamInputs&, const AdamSettings&, Stream);
+// One launch for up to 48 tensors.
+void adam_rows(std::vector<AdamTask>, Stream);
 
 // MCMC densification; see math/mcmc.h.
 struct ExploreInputs {

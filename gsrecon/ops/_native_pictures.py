@@ -1,4 +1,4 @@
-"""The compiled kernels around the rasterizer as torch operations: SSIM, a cube map behind a picture, Adam."""
+"""The compiled kernels around the rasterizer as torch operations: SSIM, a cube map behind a picture."""
 
 from typing import Any
 
@@ -74,14 +74,3 @@ def cube_map(
     """
     tensors = (image, alpha, texels, directions, world_from_cam)
     return _CubeMap.apply(*tensors, least_light)  # pyright: ignore[reportReturnType] - one tensor
-
-
-def adam_rows(
-    gradients: Tensor,
-    values: Tensor,
-    first_moments: Tensor,
-    second_moments: Tensor,
-    *settings: float | Tensor | None,
-) -> None:
-    """One step of Adam in place, on [N, W] float32; `settings` as in `AdamSettings` of `cuda/ops.h`."""
-    _native.kernels_for(values).adam_rows(dense(gradients), values, first_moments, second_moments, *settings)

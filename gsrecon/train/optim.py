@@ -48,14 +48,24 @@ class Optimizer:
 
     def step(self, progress: float) -> None:
         """One step with the learning rates of a fraction of the run; gradients are cleared after it."""
+        slots, steps, gradients = [], [], []
         for slot in self._slots.values():
-            gradient, slot.parameter.grad = slot.parameter.grad, None
+            parameter = slot.parameter
+            gradient, parameter.grad = parameter.grad, None
             rate = slot.rate.at(progress)
             if gradient is None or rate == 0.0:
                 continue
             slot.step += 1
-            step = AdamStep(slot.step, rate)
-            adam_rows(step, gradient, slot.parameter, slot.exp_avg, slot.exp_avg_sq)
+            slots.append(slot)
+            steps.append(AdamStep(slot.step, rate))
+            gradients.append(gradient)
+        adam_rows(
+            steps,
+            gradients,
+            [slot.parameter for slot in slots],
+            [slot.exp_avg for slot in slots],
+            [slot.exp_avg_sq for slot in slots],
+        )
 
     def rate(self, name: str, progress: float) -> float:
         """A parameter's learning rate at a fraction of the run."""

@@ -60,10 +60,8 @@ class OurTraining:
         self._gaussians = raw_gaussians(inputs).trainable()
         device = truth.device
         self._strategy = ClassicStrategy(ClassicDensity(), len(self._gaussians), device)
-        self._moments = {
-            name: (torch.zeros_like(t, requires_grad=False), torch.zeros_like(t, requires_grad=False))
-            for name, t in self._gaussians.named().items()
-        }
+        self._parameters = list(self._gaussians.named().values())
+        self._moments = [[torch.zeros_like(t.detach()) for t in self._parameters] for _ in range(2)]
         self._half_size = torch.tensor([0.5 * inputs.case.width, 0.5 * inputs.case.height], device=device)
         self._number = 0
 
@@ -78,10 +76,10 @@ class OurTraining:
         assert probe.grad is not None
         self._strategy.observe(probe.grad * self._half_size, drawn.info.radii)
         self._number += 1
-        step = AdamStep(self._number, RATE)
-        for name, parameter in self._gaussians.named().items():
-            assert parameter.grad is not None
-            adam_rows(step, parameter.grad, parameter, *self._moments[name])
+        steps = [AdamStep(self._number, RATE)] * len(self._parameters)
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        adam_rows(steps, gradients, self._parameters, *self._moments)
+        for parameter in self._parameters:
             parameter.grad = None
         return float(loss.detach())
 

@@ -99,10 +99,10 @@ def test_with_room_given_nothing_waits_for_the_gpu(scene: Scene) -> None:
         drawn = draw(leaves, settings)
         loss = ssim(drawn.image, torch.zeros_like(drawn.image)) + drawn.alpha.mean()
         loss.backward()
-        for parameter in parameters:
-            if parameter.grad is not None and parameter.ndim == 2:
-                moments = torch.zeros_like(parameter), torch.zeros_like(parameter)
-                adam_rows(AdamStep(1, 1e-3), parameter.grad, parameter, *moments)
+        trained = [parameter for parameter in parameters if parameter.grad is not None]
+        first, second = ([torch.zeros_like(parameter) for parameter in trained] for _ in range(2))
+        steps = [AdamStep(1, 1e-3)] * len(trained)
+        adam_rows(steps, [parameter.grad for parameter in trained], trained, first, second)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -120,7 +120,8 @@ def test_a_step_can_be_captured_and_replayed(scene: Scene) -> None:
             parameter.grad = None
         draw(leaves, settings).image.square().mean().backward()
         assert means.grad is not None
-        adam_rows(AdamStep(1, 0.0, schedule=schedule), means.grad, means, *moments)
+        step = AdamStep(1, 0.0, schedule=schedule)
+        adam_rows([step], [means.grad], [means], *([moment] for moment in moments))
 
     def reset() -> None:
         with torch.no_grad():

@@ -194,12 +194,26 @@ void pictures() {
     gpu::cube_map(sky, a.data(), out.data(), nullptr);
     gpu::cube_map_vjp(sky, b.data(), v_alpha.data(), v_texels.data(), nullptr);
     for (const auto* v : {&out, &v_alpha, &v_texels}) require("cube map", *v);
+}
 
-    std::vector<float> moved = uniform(70 * 5, 0, 1), first(70 * 5), second(70 * 5);
-    const std::vector<float> gradients = uniform(70 * 5, -1, 1);
-    gpu::adam_rows({70, 5, gradients.data(), moved.data(), first.data(), second.data()},
-                   {0.9f, 0.999f, 0.01f, 1.0f, 1e-15f, nullptr}, nullptr);
-    require("adam", second);
+// More tensors than one launch takes, with short rows and with rows of several pieces.
+void adam() {
+    const std::vector<float> gradients = uniform(3 * 2500, -1, 1);
+    std::vector<std::vector<float>> values, first_moments, second_moments;
+    for (int i = 0; i < 50; i++) {
+        values.push_back(uniform((int64_t)gradients.size(), 0, 1));
+        first_moments.emplace_back(gradients.size());
+        second_moments.emplace_back(gradients.size());
+    }
+    std::vector<AdamTask> tasks;
+    for (size_t i = 0; i < values.size(); i++) {
+        const int64_t rows = i % 5 == 0 ? 3 : 300, width = (int64_t)gradients.size() / rows;
+        tasks.push_back(
+            {{rows, width, gradients.data(), values[i].data(), first_moments[i].data(), second_moments[i].data()},
+             {0.9f, 0.999f, 0.01f, 1.0f, 1e-15f, nullptr}});
+    }
+    gpu::adam_rows(tasks, nullptr);
+    for (const auto& moments : second_moments) require("adam", moments);
 }
 
 void densification() {
@@ -220,6 +234,7 @@ int main() {
     gsrecon_shim::use_engine("threads");
     rasterizer();
     pictures();
+    adam();
     densification();
     std::puts("every kernel ran");
 }

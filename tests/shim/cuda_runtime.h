@@ -17,6 +17,7 @@
 #define __device__
 #define __host__
 #define __forceinline__ inline
+#define __grid_constant__
 #define __restrict__
 #define __launch_bounds__(...)
 #define __shared__ static  // blocks run one after another; every kernel has its own copy
