@@ -27,7 +27,7 @@ struct Torch {
     nb::object float32 = module.attr("float32"), int32 = module.attr("int32"), int64 = module.attr("int64"),
                uint8 = module.attr("uint8");
     nb::object dtype = name("dtype"), shape = name("shape"), is_cpu = name("is_cpu"), is_cuda = name("is_cuda"),
-               is_contiguous = name("is_contiguous"), data_ptr = name("data_ptr");
+               is_contiguous = name("is_contiguous"), stride = name("stride"), data_ptr = name("data_ptr");
 
     static nb::object name(const char* text) { return nb::steal(PyUnicode_InternFromString(text)); }
     static const Torch& get() {
@@ -85,6 +85,12 @@ template <class T, int dims, class Memory> class Array {
 template <class T, class Memory> struct Rows {
     T* data = nullptr;
     int64_t rows = 1, width = 1;
+};
+
+// Rows [cameras, rows, width] of a larger tensor: dense but for the step from one camera to the next.
+template <class T, class Memory> struct CameraRows {
+    T* data = nullptr;
+    int64_t cameras = 0, rows = 0, width = 0, camera_stride = 0;
 };
 
 template <class T, int dims, class Memory> T* pointer(const std::optional<Array<T, dims, Memory>>& array) {
@@ -156,6 +162,30 @@ template <class T, class Memory> struct type_caster<gsrecon::Rows<T, Memory>> {
             return ask(gsrecon::Torch::get().is_contiguous).is(handle(Py_True));
         };
         if (!gsrecon::read_tensor(source.ptr(), Type::dtype, Memory::attribute, &data, dense)) return false;
+        value.data = static_cast<T*>(data);
+        return true;
+    }
+};
+
+template <class T, class Memory> struct type_caster<gsrecon::CameraRows<T, Memory>> {
+    using Own = gsrecon::CameraRows<T, Memory>;
+    using Type = gsrecon::TypeName<std::remove_const_t<T>>;
+    NB_TYPE_CASTER(Own, const_name("torch.Tensor[") + Type::name +
+                            const_name(", 3-d, dense but for the first dimension, ") + Memory::name + const_name("]"))
+
+    bool from_python(handle source, uint32_t, cleanup_list*) noexcept {
+        void* data = nullptr;
+        const auto dense_rows = [&](const object& shape, const auto& ask) {
+            if (PyTuple_GET_SIZE(shape.ptr()) != 3) return false;
+            value.cameras = gsrecon::entry(shape, 0);
+            value.rows = gsrecon::entry(shape, 1);
+            value.width = gsrecon::entry(shape, 2);
+            const object stride = ask(gsrecon::Torch::get().stride);
+            value.camera_stride = gsrecon::entry(stride, 0);
+            return (gsrecon::entry(stride, 1) == value.width || value.rows <= 1) &&
+                   (gsrecon::entry(stride, 2) == 1 || value.width <= 1);
+        };
+        if (!gsrecon::read_tensor(source.ptr(), Type::dtype, Memory::attribute, &data, dense_rows)) return false;
         value.data = static_cast<T*>(data);
         return true;
     }

@@ -68,6 +68,10 @@ struct Cpu {
         const nb::gil_scoped_release unlocked;
         kernels().adam_rows(tasks);
     }
+    void add_screen_statistics(const ScreenGradients& in, const ScreenStatistics& statistics) const {
+        const nb::gil_scoped_release unlocked;
+        kernels().add_screen_statistics(in, statistics);
+    }
 
   private:
     static void expect_objects(const ProjectInputs& in) {

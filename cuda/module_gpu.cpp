@@ -85,6 +85,10 @@ struct Cuda {
         const gpu::DeviceGuard guard(device);
         gpu::adam_rows(std::move(tasks), stream);
     }
+    void add_screen_statistics(const ScreenGradients& in, const ScreenStatistics& statistics) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::add_screen_statistics(in, statistics, stream);
+    }
 };
 
 using Arrays = Operations<Cuda>;

@@ -192,6 +192,20 @@ template <class Place> struct Operations {
         at.adam_rows(std::move(tasks));
     }
 
+    static void add_screen_statistics(const Place& at, CameraRows<const float, Memory> gradients,
+                                      CameraRows<const int32_t, Memory> radii, float half_width, float half_height,
+                                      Array1<float> gradient_sum, Array1<float> times_seen,
+                                      Array1<float> largest_radius) {
+        const int64_t c = gradients.cameras, n = gradients.rows;
+        expect(gradients.width == 2, "gradients: expected [C, N, 2]");
+        expect(radii.cameras == c && radii.rows == n && radii.width == 2, "radii: expected [C, N, 2]");
+        for (const auto& array : {gradient_sum, times_seen, largest_radius})
+            expect(array.shape(0) == n, "gradient_sum, times_seen, largest_radius: expected [N]");
+        at.add_screen_statistics(
+            {n, c, gradients.data, radii.data, gradients.camera_stride, radii.camera_stride, half_width, half_height},
+            {gradient_sum.data(), times_seen.data(), largest_radius.data()});
+    }
+
     static void bind(nb::class_<Place>& c) {
         Torch::get();
         c.def("project", &project);
@@ -204,6 +218,7 @@ template <class Place> struct Operations {
         c.def("cube_map", &cube_map);
         c.def("cube_map_vjp", &cube_map_vjp);
         c.def("adam_rows", &adam_rows);
+        c.def("add_screen_statistics", &add_screen_statistics);
     }
 
   private:

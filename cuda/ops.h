@@ -142,6 +142,21 @@ struct AdamTask {
     AdamSettings settings;
 };
 
+// One backward pass as C cameras saw N Gaussians. The arrays may be rows of larger ones: a camera's [N, 2] is dense,
+// the next camera's begins a stride further on.
+struct ScreenGradients {
+    int64_t n, c;
+    const float* gradients;  // [C, N, 2] absolute, of means2d [1 / px]
+    const int32_t* radii;    // [C, N, 2] px, 0 where not in the picture
+    int64_t gradients_stride, radii_stride;
+    float half_width, half_height;  // of the pictures [px]
+};
+
+// What classic densification asks of the passes so far; updated in place.
+struct ScreenStatistics {
+    float *gradient_sum, *times_seen, *largest_radius;  // [N]
+};
+
 // A small fully connected network: ReLU behind all layers but the last.
 struct PerceptronInputs {
     int64_t rows;

@@ -25,7 +25,18 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from gsrecon.ops import _native, adam, alone, cube_map, device, knn, metrics, perceptron, rasterize
+from gsrecon.ops import (
+    _native,
+    adam,
+    alone,
+    cube_map,
+    device,
+    knn,
+    metrics,
+    perceptron,
+    rasterize,
+    screen_statistics,
+)
 
 DEVICE = torch.device("cuda", 0)
 
@@ -56,6 +67,8 @@ _ON_DATA = (
     knn.mean_neighbour_distance,
 )
 """Operations of `gsrecon.ops` whose kernels take pointers."""
+_IN_PLACE = (adam.adam_rows, screen_statistics.add_screen_statistics)
+"""Those that change what they are given."""
 
 
 class PretendTensor(torch.Tensor):
@@ -159,7 +172,8 @@ def pretend_gpu() -> Iterator[list[str]]:
         return torch.device("cpu") if name == "cpu" or backend == "cpu" else DEVICE
 
     replacements = {function: _on_data(function) for function in _ON_DATA}
-    replacements |= {adam.adam_rows: _in_place(adam.adam_rows), device.pick_device: picked}
+    replacements |= {function: _in_place(function) for function in _IN_PLACE}
+    replacements[device.pick_device] = picked
     with ExitStack() as stack:
         for module in _modules_above_ops():
             for name, value in list(vars(module).items()):

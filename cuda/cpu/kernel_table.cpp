@@ -20,6 +20,7 @@ const Kernels kernel_table = {GSRECON_TEXT(GSRECON_ISA),
                               cube_map,
                               cube_map_vjp,
                               adam_rows,
+                              add_screen_statistics,
                               perceptron,
                               perceptron_vjp};
 

@@ -36,6 +36,9 @@ void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, floa
 // Adam on every row of every tensor whose gradient is not zero; all others stay as they are, moments too.
 void adam_rows(const std::vector<AdamTask>&);
 
+// Adds what a backward pass told to the statistics of densification; see math/screen_statistics.h.
+void add_screen_statistics(const ScreenGradients&, const ScreenStatistics&);
+
 // A network's results [rows, last width], and the gradients of its parameters and, unless null, of its inputs.
 void perceptron(const PerceptronInputs&, float* outputs);
 void perceptron_vjp(const PerceptronInputs&, const float* v_outputs, float* v_parameters, float* v_inputs);
@@ -55,6 +58,7 @@ struct Kernels {
     decltype(&gsrecon::cube_map) cube_map;
     decltype(&gsrecon::cube_map_vjp) cube_map_vjp;
     decltype(&gsrecon::adam_rows) adam_rows;
+    decltype(&gsrecon::add_screen_statistics) add_screen_statistics;
     decltype(&gsrecon::perceptron) perceptron;
     decltype(&gsrecon::perceptron_vjp) perceptron_vjp;
 };

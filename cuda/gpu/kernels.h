@@ -69,6 +69,8 @@ void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, floa
 // One launch for up to 48 tensors.
 void adam_rows(std::vector<AdamTask>, Stream);
 
+void add_screen_statistics(const ScreenGradients&, const ScreenStatistics&, Stream);
+
 // MCMC densification; see math/mcmc.h.
 struct ExploreInputs {
     int64_t n;

@@ -24,12 +24,16 @@ class DensityStrategy(Protocol):
         """Whether to `observe` backward passes with absolute screen gradients at a fraction of the run."""
         ...
 
-    def observe(self, screen_gradients: Float[Tensor, "C N 2"], radii: Int32[Tensor, "C N 2"]) -> None:
+    def observe(
+        self, screen_gradients: Float[Tensor, "C N 2"], radii: Int32[Tensor, "C N 2"], width: int, height: int
+    ) -> None:
         """Takes note of one backward pass.
 
         Args:
-            screen_gradients: Absolute ones (`RasterizeSettings.absgrad`), in half picture widths and heights.
+            screen_gradients: Absolute ones (`RasterizeSettings.absgrad`) [1 / px].
             radii: Extents on the screen [px].
+            width: Of the pictures [px].
+            height: Of the pictures [px].
         """
         ...
 

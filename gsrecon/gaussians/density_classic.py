@@ -6,7 +6,7 @@ absolute gradients (Ye et al., "AbsGS", 2024) and the opacity of clones correcte
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import torch
 from jaxtyping import Float, Int32, Int64
@@ -16,6 +16,9 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.geometry.rigid import quat_to_rotmat
+from gsrecon.ops.screen_statistics import ScreenStatistics, add_screen_statistics
+
+_STATISTICS = tuple(f.name for f in fields(ScreenStatistics))
 
 
 @dataclass(frozen=True)
@@ -49,22 +52,18 @@ class ClassicStrategy:
 
     def __init__(self, config: ClassicDensity, count: int, device: torch.device) -> None:
         self.config = config
-        self._gradient_sum = torch.zeros(count, device=device)
-        self._times_seen = torch.zeros(count, device=device)
-        self._largest_radius = torch.zeros(count, device=device)
+        self._device = device
+        self._statistics = ScreenStatistics.zeros(count, device)
 
     def wants_screen_gradients(self, progress: float) -> bool:
         """Until the last round, which is the last to ask what was observed."""
         return self.config.rounds.count > 0 and progress < self.config.rounds.stop
 
-    def observe(self, screen_gradients: Float[Tensor, "C N 2"], radii: Int32[Tensor, "C N 2"]) -> None:
+    def observe(
+        self, screen_gradients: Float[Tensor, "C N 2"], radii: Int32[Tensor, "C N 2"], width: int, height: int
+    ) -> None:
         """Takes note of one backward pass (see `DensityStrategy.observe`)."""
-        # Columns one by one: torch reduces over a last dimension of two several times slower.
-        for gradients, radius in zip(screen_gradients, radii, strict=True):
-            largest = torch.maximum(radius[:, 0], radius[:, 1])
-            self._gradient_sum += torch.hypot(gradients[:, 0], gradients[:, 1])
-            self._times_seen += largest > 0
-            torch.maximum(self._largest_radius, largest.float(), out=self._largest_radius)
+        add_screen_statistics(screen_gradients, radii, width, height, self._statistics)
 
     def change(
         self, gaussians: Gaussians, before: float, now: float, generator: torch.Generator
@@ -78,36 +77,28 @@ class ClassicStrategy:
 
     def apply(self, change: Resample) -> None:
         """Statistics start anew after each round: parameters of the survivors have moved on too."""
-        count = len(change)
-        self._gradient_sum = self._gradient_sum.new_zeros(count)
-        self._times_seen = self._times_seen.new_zeros(count)
-        self._largest_radius = self._largest_radius.new_zeros(count)
+        self._statistics = ScreenStatistics.zeros(len(change), self._device)
 
     def perturb(self, gaussians: Gaussians, mean_rate: float, generator: torch.Generator) -> None:
         """Classic densification adds no noise."""
 
     def state(self) -> dict[str, Tensor]:
         """The running statistics."""
-        return {
-            "gradient_sum": self._gradient_sum,
-            "times_seen": self._times_seen,
-            "largest_radius": self._largest_radius,
-        }
+        return {name: getattr(self._statistics, name) for name in _STATISTICS}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Takes up stored statistics."""
-        device = self._gradient_sum.device
-        self._gradient_sum = state["gradient_sum"].to(device, copy=True)
-        self._times_seen = state["times_seen"].to(device, copy=True)
-        self._largest_radius = state["largest_radius"].to(device, copy=True)
+        self._statistics = ScreenStatistics(
+            **{name: state[name].to(self._device, copy=True) for name in _STATISTICS}
+        )
 
     def _grow_and_prune(self, gaussians: Gaussians, now: float, generator: torch.Generator) -> Resample:
         config = self.config
         pruned = gaussians.opacities < config.prune_opacity
         if now > (config.rounds.start + config.rounds.stop) / 2:
-            pruned |= self._largest_radius > config.prune_radius_px
+            pruned |= self._statistics.largest_radius > config.prune_radius_px
         grown = self._strongest(~pruned)
-        large = self._largest_radius[grown] > config.split_radius_px
+        large = self._statistics.largest_radius[grown] > config.split_radius_px
         split, cloned = grown[large], grown[~large]
 
         stays = ~pruned
@@ -132,7 +123,7 @@ class ClassicStrategy:
 
     def _strongest(self, allowed: Tensor) -> Int64[Tensor, " G"]:
         """Rows that grow: above the threshold, strongest first, within the cap."""
-        mean_gradient = self._gradient_sum / self._times_seen.clamp_min(1)
+        mean_gradient = self._statistics.gradient_sum / self._statistics.times_seen.clamp_min(1)
         candidates = allowed & (mean_gradient > self.config.gradient_threshold)
         count = len(allowed)
         room = self.config.cap - int(allowed.sum())

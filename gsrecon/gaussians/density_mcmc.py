@@ -58,7 +58,7 @@ class MCMCStrategy:
         """Never."""
         return False
 
-    def observe(self, screen_gradients: Tensor, radii: Tensor) -> None:
+    def observe(self, screen_gradients: Tensor, radii: Tensor, width: int, height: int) -> None:
         """Nothing is needed from the backward pass."""
 
     def change(

@@ -1,4 +1,4 @@
-"""The compiled kernels of a training step that change tensors in place: Adam."""
+"""The compiled kernels of a training step that change tensors in place: Adam, statistics of densification."""
 
 from collections.abc import Sequence
 
@@ -19,3 +19,17 @@ def adam_rows(
     _native.kernels_for(values[0]).adam_rows(
         settings, [dense(gradient) for gradient in gradients], values, first_moments, second_moments
     )
+
+
+def add_screen_statistics(
+    gradients: Tensor, radii: Tensor, half_size: tuple[float, float], statistics: Sequence[Tensor]
+) -> None:
+    """Adds gradients [C, N, 2] float32 of Gaussians with radii [C, N, 2] int32 to three `statistics` [N]."""
+    _native.kernels_for(gradients).add_screen_statistics(
+        _dense_rows(gradients), _dense_rows(radii), *half_size, *statistics
+    )
+
+
+def _dense_rows(tensor: Tensor) -> Tensor:
+    """[C, N, 2] of which every camera's rows are dense: rows of a larger tensor are taken as they are."""
+    return tensor if tensor.stride()[1:] == (2, 1) else tensor.contiguous()

@@ -203,11 +203,10 @@ def _observe(state: TrainState, info: RasterInfo, view: View) -> None:
     if info.absgrad_probe is None or info.absgrad_probe.grad is None:
         return
     height, width = view.image.shape[:2]
-    probed = info.absgrad_probe.grad
-    gradients = probed * torch.tensor([0.5 * width, 0.5 * height]).to(probed.device, non_blocking=True)
-    rows = state.graph.rows()
+    gradients, rows = info.absgrad_probe.grad, state.graph.rows()
     for node_id, strategy in state.strategies.items():
-        strategy.observe(gradients[:, rows[node_id]], info.radii[:, rows[node_id]])
+        own = rows[node_id]
+        strategy.observe(gradients[:, own], info.radii[:, own], width, height)
 
 
 def _require_finite(loss: float, state: TrainState, view: View) -> None:

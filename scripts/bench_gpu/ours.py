@@ -62,7 +62,6 @@ class OurTraining:
         self._strategy = ClassicStrategy(ClassicDensity(), len(self._gaussians), device)
         self._parameters = list(self._gaussians.named().values())
         self._moments = [[torch.zeros_like(t.detach()) for t in self._parameters] for _ in range(2)]
-        self._half_size = torch.tensor([0.5 * inputs.case.width, 0.5 * inputs.case.height], device=device)
         self._number = 0
 
     def step(self) -> float:
@@ -74,7 +73,7 @@ class OurTraining:
         probe = drawn.info.absgrad_probe
         assert probe is not None
         assert probe.grad is not None
-        self._strategy.observe(probe.grad * self._half_size, drawn.info.radii)
+        self._strategy.observe(probe.grad, drawn.info.radii, self._cameras.width, self._cameras.height)
         self._number += 1
         steps = [AdamStep(self._number, RATE)] * len(self._parameters)
         gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]

@@ -32,7 +32,8 @@ def classic(gaussians: Gaussians, gradients: list[float], radii: list[int], **se
     config = ClassicDensity(rounds=ALWAYS, gradient_threshold=1.0, growth_per_round=1.0, **settings)
     strategy = ClassicStrategy(config, len(gaussians), torch.device("cpu"))
     seen = torch.tensor(radii, dtype=torch.int32)[None, :, None].expand(1, -1, 2)
-    strategy.observe(torch.tensor([[[g, 0.0] for g in gradients]]), seen)
+    # A picture of two pixels, so that half of it is one.
+    strategy.observe(torch.tensor([[[g, 0.0] for g in gradients]]), seen, width=2, height=2)
     return strategy
 
 

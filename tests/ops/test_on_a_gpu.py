@@ -20,6 +20,7 @@ from gsrecon.ops import _native
 from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.ops.metrics import ssim
 from gsrecon.ops.rasterize import rasterize
+from gsrecon.ops.screen_statistics import ScreenStatistics, add_screen_statistics
 from gsrecon.ops.settings import Rasterized, RasterizeSettings
 from tests.ops.conftest import Compiled
 from tests.ops.random_scenes import Scene, SceneOptions, random_scene
@@ -103,6 +104,10 @@ def test_with_room_given_nothing_waits_for_the_gpu(scene: Scene) -> None:
         first, second = ([torch.zeros_like(parameter) for parameter in trained] for _ in range(2))
         steps = [AdamStep(1, 1e-3)] * len(trained)
         adam_rows(steps, [parameter.grad for parameter in trained], trained, first, second)
+        probe = drawn.info.absgrad_probe
+        assert probe is not None
+        statistics = ScreenStatistics.zeros(len(leaves.splats.means), probe.device)
+        add_screen_statistics(probe.grad, drawn.info.radii, STREET.width, STREET.height, statistics)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -226,6 +226,16 @@ void densification() {
     const std::vector<int64_t> copies(kGaussians, 3);
     gpu::relocate(kGaussians, g.opacities.data(), copies.data(), opacities.data(), factors.data(), nullptr);
     for (const auto* v : {&means, &opacities, &factors}) require("densification", *v);
+
+    // The last rows of larger tensors.
+    const std::vector<float> gradients = uniform(2 * kCells, -1, 1);
+    const std::vector<int32_t> radii(2 * kCells, 5);
+    constexpr int64_t first = 7, own = kGaussians - first, stride = 2 * kGaussians;
+    std::vector<float> sums(own), times(own), largest(own);
+    gpu::add_screen_statistics(
+        {own, kCameras, gradients.data() + 2 * first, radii.data() + 2 * first, stride, stride, 8.0f, 6.0f},
+        {sums.data(), times.data(), largest.data()}, nullptr);
+    for (const auto* v : {&sums, &times, &largest}) require("screen statistics", *v);
 }
 
 }  // namespace
