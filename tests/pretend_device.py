@@ -125,6 +125,9 @@ class PretendTensor(torch.Tensor):
 class PretendGenerator(torch.Generator):
     """A generator that may say it is on the pretend device."""
 
+    source: torch.Generator | None = None
+    """Another one that draws in its place."""
+
     def __new__(cls, device: Any = "cpu") -> "PretendGenerator":
         made = super().__new__(cls)
         made.pretends = _is_pretend(device)
@@ -132,6 +135,15 @@ class PretendGenerator(torch.Generator):
 
     def __init__(self, device: Any = "cpu") -> None:
         super().__init__()
+
+
+def same_generator(on: torch.device, generator: torch.Generator) -> torch.Generator:
+    """In place of `generator_on`: the numbers on the device are those that the CPU's generator gives."""
+    if not _is_pretend(on):
+        return generator
+    there = PretendGenerator(on)
+    there.source = generator
+    return there
 
 
 class _Mode(TorchFunctionMode):
@@ -150,6 +162,7 @@ class _Mode(TorchFunctionMode):
             return _moved(args[0].held.new_tensor(*args[1:], **kwargs), True)
         if kwargs.get("generator") is not None:
             _require_generator(kwargs)
+            kwargs["generator"] = getattr(kwargs["generator"], "source", None) or kwargs["generator"]
         if kwargs.get("device") is not None:
             return _made(func, args, kwargs)
         return func(*args, **kwargs)

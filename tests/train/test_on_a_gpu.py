@@ -14,6 +14,7 @@ from gsrecon.evaluation.export import export_ply
 from gsrecon.evaluation.novel_views import driven_path, render_path
 from gsrecon.gaussians import density_mcmc
 from gsrecon.gaussians.schedule import Rounds
+from gsrecon.scene import deformation
 from gsrecon.scene.deformation_config import DeformationConfig
 from gsrecon.scene.groups import Groups
 from gsrecon.scene.groups_scene import open_scene
@@ -22,7 +23,7 @@ from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics, D
 from gsrecon.train.groups import train_groups
 from gsrecon.train.loop import train
 from gsrecon.train.progress import Progress
-from tests.pretend_device import DEVICE, pretend_gpu
+from tests.pretend_device import DEVICE, pretend_gpu, same_generator
 from tests.train import test_checkpoint, test_groups
 from tests.train.moving_drive import SPEC as MOVING
 from tests.train.moving_drive import moving_drive
@@ -64,12 +65,11 @@ def drive():
 
 
 @contextmanager
-def same_noise() -> Iterator[None]:
-    """MCMC's noise is drawn on the CPU, so that it is the same on both."""
+def same_numbers() -> Iterator[None]:
+    """Random numbers are the same on both."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            density_mcmc, "_noise", lambda count, g, device: torch.randn((count, 3), generator=g).to(device)
-        )
+        for module in (density_mcmc, deformation):
+            patch.setattr(module, "generator_on", same_generator)
         yield
 
 
@@ -77,7 +77,7 @@ def same_noise() -> Iterator[None]:
 def runs(request, drive, tmp_path_factory):
     """One run on the CPU, the same on the GPU."""
     folder, config = tmp_path_factory.mktemp("runs"), RUNS[request.param]
-    with same_noise():
+    with same_numbers():
         on_cpu = train(drive, MOVING, config, folder / "cpu")
         with pretend_gpu():
             on_gpu = train(drive, MOVING, replace(config, device="cuda"), folder / "gpu")
@@ -96,7 +96,7 @@ def test_a_run_goes_on_on_another_device(runs, drive, tmp_path):
     """From the GPU to the CPU and back."""
     config, on_cpu, _ = runs
     on_gpu = replace(config, device="cuda:0")
-    with same_noise():
+    with same_numbers():
         with pretend_gpu(), pytest.raises(RuntimeError, match="killed"):
             train(drive, MOVING, on_gpu, tmp_path, [StopAt(9, "raise")])
         with pytest.raises(RuntimeError, match="killed"):
@@ -186,7 +186,7 @@ def test_groups_are_trained_judged_and_exported_on_a_gpu(dynamics, drive, tmp_pa
         pictures = [view.image.tobytes() for view in render_path(scene, driven_path(scene))][::4]
         return files, result.held_out, evaluate(scene, drive).psnr, pictures
 
-    with pretend_gpu():
+    with same_numbers(), pretend_gpu():
         on_gpu = done(tmp_path / "gpu", replace(config, device="cuda"), DEVICE)
     assert on_gpu == done(tmp_path / "cpu", config, "cpu")
 
