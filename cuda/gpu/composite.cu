@@ -10,34 +10,53 @@ constexpr int kSome = 8;    // channels a block blends where the records do not 
 // Blends `D` channels from `first_channel` on. in_record: they stand in the record.
 template <int D, bool in_record>
 __global__ void __launch_bounds__(kTileThreads, kBlocks)
-    composite_kernel(CompositeInputs in, TileLists lists, int64_t tiles, Pictures out) {
-    __shared__ Record records[kTileThreads];
-    __shared__ float values[in_record ? 1 : kTileThreads][D];
+    composite_kernel(CompositeInputs in, TileLists lists, unsigned tiles, Pictures out) {
+    __shared__ RecordBatch batch;
+    __shared__ ReachedRecords reached[kTileWarps];
+    __shared__ float values[in_record ? 1 : kTileThreads + 1][D];
     const TilePixel at(in, lists, blockIdx.x % tiles);
     const int first_channel = (int)(blockIdx.x / tiles) * D, channels = in.channels + in.with_depth;
-    const int lane = lane_index();
+    const int own = (int)threadIdx.x;
     const RecordChannels all(in, at.camera);
+    ReachedRecords& of_warp = reached[warp_index()];
     float t = at.inside ? 1.0f : -1.0f, sums[D] = {};
+    const auto blend = [&](int k) {
+        const Record& r = batch.records[k];
+        const Blend blend(r, at.x, at.y, t);
+#pragma unroll
+        for (int d = 0; d < D; d++) sums[d] += blend.weight * (in_record ? r.channel[d] : values[k][d]);
+    };
+    batch.write_no_record();
+    if constexpr (!in_record)
+        if (own < D) values[kNoRecord][own] = 0.0f;
     bool finished = false;  // the whole warp
-    for (int64_t first = at.begin; first < at.end; first += kTileThreads) {
+    for (int first = 0; first < at.entries; first += kTileThreads) {
         // Nobody is still reading the records of the batch before once all have arrived here.
         if (__syncthreads_count(finished) == kTileThreads) break;
-        const int count = (int)minimum((int64_t)kTileThreads, at.end - first), own = (int)threadIdx.x;
+        const int count = minimum(kTileThreads, at.entries - first);
         if (own < count) {
-            copy_record(lists.records + lists.entries[first + own], &records[own]);
+            copy_record(lists.records + lists.entries[at.begin + first + own], &batch.records[own]);
             if constexpr (!in_record)
                 for (int d = 0; d < D; d++)
-                    values[own][d] = first_channel + d < channels ? all.of(records[own], first_channel + d) : 0.0f;
+                    values[own][d] =
+                        first_channel + d < channels ? all.of(batch.records[own], first_channel + d) : 0.0f;
         }
         __syncthreads();
-        for (int group = 0; group < count && !finished; group += kWarp) {
-            const bool reached = group + lane < count && reaches(records[group + lane], at);
-            for (unsigned left = __ballot_sync(kAllLanes, reached); left; left &= left - 1) {
-                const int k = group + __ffs(left) - 1;
-                const Record& r = records[k];
-                const Blend blend(r, at.x, at.y, t);
-#pragma unroll
-                for (int d = 0; d < D; d++) sums[d] += blend.weight * (in_record ? r.channel[d] : values[k][d]);
+        for (int group = 0; group < count && !finished; group += ReachedRecords::kGroup) {
+            const int total = of_warp.list(batch, group, count, at);
+            int i = 0;
+            for (; i + 4 <= total && !finished; i += 4) {
+                const RecordPair k = of_warp.pairs[i / 2], l = of_warp.pairs[i / 2 + 1];
+                blend(k.first);
+                blend(k.second);
+                blend(l.first);
+                blend(l.second);
+                finished = __all_sync(kAllLanes, t < 0.0f);
+            }
+            for (; i < total && !finished; i += 2) {
+                const RecordPair k = of_warp.pairs[i / 2];
+                blend(k.first);
+                blend(k.second);
             }
             finished = __all_sync(kAllLanes, t < 0.0f);
         }
@@ -56,7 +75,7 @@ void composite(const CompositeInputs& in, const TileLists& lists, const Pictures
     const int channels = in.channels + in.with_depth;
     const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {
-        launch("composite", kernel, tiles * passes, kTileThreads, stream, in, lists, tiles, out);
+        launch("composite", kernel, tiles * passes, kTileThreads, stream, in, lists, (unsigned)tiles, out);
     };
     if (channels == 3)
         run(composite_kernel<3, true>, 1);

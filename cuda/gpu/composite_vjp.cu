@@ -3,143 +3,103 @@
 // A warp sums what a record collects over its 32 pixels with shuffles, all sums at once, so that one instruction adds
 // them to the record's row of sums: no atomic addition per pixel. Or, where every run has to give the same bits, each
 // entry of a tile gets its own row, the tile's warps are added in their order, and each record's entries in theirs.
-#include "gpu/tile.h"
-#include "gpu/warp.h"
+#include "gpu/record_sums.h"
 
 namespace gsrecon::gpu {
 namespace {
 
-constexpr int kBlocks = 3;   // on a multiprocessor: at most 80 registers
-constexpr int kSome = 16;    // channels whose gradients a block sums where the records do not hold them all
-constexpr int kMoments = 6;  // of s = alpha dL/d(alpha): 1, dx, dy, dx^2, dx dy, dy^2
+constexpr int kBlocks = 3;  // on a multiprocessor: at most 80 registers
+constexpr int kSome = 16;   // channels whose gradients a block sums where the records do not hold them all
 constexpr int kThreads = 256;
 
-enum Moment { kOne, kDx, kDy, kDxDx, kDxDy, kDyDy };
-
-// A record's row of sums: moments, |dL/dx| and |dL/dy| where wanted, channels.
-struct SumsLayout {
-    int channels;  // with the depth
-    bool absgrad;
-    __host__ __device__ int first_channel() const { return kMoments + 2 * absgrad; }
-    __host__ __device__ int stride() const { return (first_channel() + channels + 3) & ~3; }
-};
-
-// What a pixel carries.
-template <int D> struct PixelState {
-    float t = -1.0f, behind = 0.0f, v_alpha = 0.0f, v_depth = 0.0f, g[D > 0 ? D : 1] = {};
-
-    __device__ __forceinline__ PixelState(const TilePixel& at, const DrawnPictures& drawn, const DrawnPictures& v,
-                                          int channels, int first_channel) {
-        if (!at.inside) return;
-        const PixelGradient pixel(drawn, v, at.pixel);
-        t = 1.0f, behind = pixel.behind, v_alpha = pixel.v_alpha, v_depth = pixel.v_depth;
-#pragma unroll
-        for (int d = 0; d < D; d++)
-            if (first_channel + d < channels) g[d] = channel_gradient(v, at.pixel, first_channel + d, v_depth);
-    }
-};
-
-// What one record collects at one pixel. D channels are summed; `moments`, too, for which the colours' share in the
-// pixel's gradient, c . g, is needed in full.
-template <int D, bool moments, bool absgrad>
-__device__ __forceinline__ bool collect(const Record& r, const TilePixel& at, const RecordChannels& all,
-                                        const DrawnPictures& v, int channels, PixelState<D>& state, float* values) {
-    const Blend blend(r, at.x, at.y, state.t);
-    int next = 0;
-    if constexpr (moments) {
-        float along = state.v_alpha;
-        if constexpr (D > 0) {
-#pragma unroll
-            for (int d = 0; d < D; d++) along += r.channel[d] * state.g[d];
-        } else if (blend.used) {
-            for (int d = 0; d < channels; d++) along += all.of(r, d) * channel_gradient(v, at.pixel, d, state.v_depth);
-        }
-        const float gained = blend.weight * along;
-        state.behind -= gained;
-        const float lost = gained - __fdividef(blend.alpha, 1.0f - blend.alpha) * state.behind;
-        const float s = blend.used && blend.raw <= kAlphaCeiling ? lost : 0.0f;
-        const float sx = s * blend.dx, sy = s * blend.dy;
-        values[kOne] = s, values[kDx] = sx, values[kDy] = sy;
-        values[kDxDx] = sx * blend.dx, values[kDxDy] = sx * blend.dy, values[kDyDy] = sy * blend.dy;
-        next = kMoments;
-        if constexpr (absgrad) {
-            // of the centre in this pixel, in units of log2(e)
-            values[next++] = fabsf(s * (2.0f * r.a * blend.dx + r.b * blend.dy));
-            values[next++] = fabsf(s * (2.0f * r.c * blend.dy + r.b * blend.dx));
-        }
-    }
-#pragma unroll
-    for (int d = 0; d < D; d++) values[next + d] = blend.weight * state.g[d];
-    return blend.used;
-}
-
-// The sums of a group of 32 records, warp by warp, until the block has added them up.
+// The sums of a group of records, warp by warp, until the block has added them up.
 template <int count> struct GroupSums {
-    float values[kTileWarps][kWarp][count];
-    unsigned touched[kTileWarps];  // records of the group that the warp has summed
+    float values[kTileWarps][ReachedRecords::kGroup][count];
+    uint64_t touched[kTileWarps];  // records of the group that the warp has summed
 };
+
+// Adds the warps' sums in their order, and writes those of the group's records that any has touched.
+template <int count>
+__device__ __forceinline__ void write_group(const GroupSums<count>& group, const int* rows, const SumsLayout& layout,
+                                            int first_sum, float* sums) {
+    for (int i = (int)threadIdx.x; i < ReachedRecords::kGroup * count; i += kTileThreads) {
+        const int k = i / count, j = i % count;
+        float sum = 0.0f;
+        bool any = false;
+        for (int w = 0; w < kTileWarps; w++)
+            if (group.touched[w] >> k & 1) {
+                sum += group.values[w][k][j];
+                any = true;
+            }
+        if (any && first_sum + j < layout.first_channel() + layout.channels)
+            sums[(int64_t)rows[k] * layout.stride() + first_sum + j] = sum;
+    }
+}
 
 // slots: rows of sums belong to entries, else to records and are shared by atomic addition.
 template <int D, bool moments, bool absgrad, bool slots>
 __global__ void __launch_bounds__(kTileThreads, kBlocks)
     sums_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, DrawnPictures drawn,
-                DrawnPictures v, int64_t tiles, float* sums) {
-    constexpr int count = (moments ? kMoments + 2 * absgrad : 0) + D;
-    __shared__ Record records[kTileThreads];
+                DrawnPictures v, unsigned tiles, float* sums) {
+    using Sums = RecordSums<D, moments, absgrad>;
+    __shared__ RecordBatch batch;
     __shared__ int rows[kTileThreads];
-    __shared__ GroupSums<slots ? count : 1> group_sums;
+    __shared__ ReachedRecords reached[kTileWarps];
+    __shared__ GroupSums<slots ? Sums::kSums : 1> group_sums;
     const TilePixel at(in, lists, blockIdx.x % tiles);
     const int first_channel = moments ? 0 : (int)(blockIdx.x / tiles) * D;
     const int first_sum = moments ? 0 : layout.first_channel() + first_channel;
-    const int lane = lane_index(), warp = (int)threadIdx.x / kWarp, slot = slot_of_lane<count>(lane);
+    const int lane = lane_index(), own = (int)threadIdx.x, slot = Sums::sum_of_lane(lane);
+    const int stride = moments && D > 0 ? SumsLayout{D, absgrad}.stride() : layout.stride();
     const bool wanted = slot >= 0 && first_sum + slot < layout.first_channel() + layout.channels;
     const RecordChannels all(in, at.camera);
     PixelState<D> state(at, drawn, v, layout.channels, first_channel);
+    ReachedRecords& of_warp = reached[warp_index()];
+    float* const own_sums = sums + first_sum + (slot < 0 ? 0 : slot);
+    uint64_t touched = 0;
+    const auto add = [&](int group, int k, float sum) {
+        if constexpr (slots) {
+            touched |= uint64_t{1} << (k - group);
+            if (wanted) group_sums.values[warp_index()][k - group][slot] = sum;
+        } else if (wanted) {
+            atomicAdd(own_sums + (int64_t)rows[k] * stride, sum);
+        }
+    };
+    batch.write_no_record();
     bool finished = false;  // the whole warp
-    for (int64_t first = at.begin; first < at.end; first += kTileThreads) {
+    for (int first = 0; first < at.entries; first += kTileThreads) {
         if (__syncthreads_count(finished) == kTileThreads) break;
-        const int batch = (int)minimum((int64_t)kTileThreads, at.end - first), own = (int)threadIdx.x;
-        if (own < batch) {
-            const uint32_t record = lists.entries[first + own];
-            copy_record(lists.records + record, &records[own]);
-            rows[own] = slots ? places.entry_slots[first + own] : (int)record;
+        const int count = minimum(kTileThreads, at.entries - first);
+        if (own < count) {
+            const int64_t entry = at.begin + first + own;
+            const uint32_t record = lists.entries[entry];
+            copy_record(lists.records + record, &batch.records[own]);
+            rows[own] = slots ? places.entry_slots[entry] : (int)record;
         }
         __syncthreads();
-        for (int group = 0; group < batch && (slots || !finished); group += kWarp) {
-            unsigned touched = 0;
-            if (!finished) {
-                const bool reached = group + lane < batch && reaches(records[group + lane], at);
-                for (unsigned left = __ballot_sync(kAllLanes, reached); left; left &= left - 1) {
-                    const int k = __ffs(left) - 1;
-                    const Record& r = records[group + k];
-                    float values[count];
-                    const bool used = collect<D, moments, absgrad>(r, at, all, v, layout.channels, state, values);
-                    if (!__any_sync(kAllLanes, used)) continue;
-                    const float sum = transposed_sums<count>(values, lane);
-                    if constexpr (slots) {
-                        touched |= 1u << k;
-                        if (wanted) group_sums.values[warp][k][slot] = sum;
-                    } else if (wanted) {
-                        atomicAdd(sums + (int64_t)rows[group + k] * layout.stride() + first_sum + slot, sum);
-                    }
+        for (int group = 0; group < count && (slots || !finished); group += ReachedRecords::kGroup) {
+            const int total = finished ? 0 : of_warp.list(batch, group, count, at);
+            for (int i = 0; i < total && !finished; i += 2) {
+                const RecordPair k = of_warp.pairs[i / 2];
+                Sums one(batch.records[k.first], at, all, v, layout.channels, state);
+                Sums other(batch.records[k.second], at, all, v, layout.channels, state);
+                const bool has_one = __any_sync(kAllLanes, one.used), has_other = __any_sync(kAllLanes, other.used);
+                if (has_one && has_other) {
+                    const float sum = one.summed(lane), other_sum = other.summed(lane);
+                    add(group, k.first, sum);
+                    add(group, k.second, other_sum);
+                } else if (has_one || has_other) {
+                    one.become(other, has_other);
+                    add(group, has_one ? k.first : k.second, one.summed(lane));
                 }
                 finished = __all_sync(kAllLanes, state.t < 0.0f);
             }
+            finished = __all_sync(kAllLanes, state.t < 0.0f);
             if constexpr (slots) {
-                if (lane == 0) group_sums.touched[warp] = touched;
+                if (lane == 0) group_sums.touched[warp_index()] = touched;
+                touched = 0;
                 __syncthreads();
-                for (int i = (int)threadIdx.x; i < kWarp * count; i += kTileThreads) {
-                    const int k = i / count, j = i % count;
-                    float sum = 0.0f;
-                    bool any = false;
-                    for (int w = 0; w < kTileWarps; w++)
-                        if (group_sums.touched[w] >> k & 1) {
-                            sum += group_sums.values[w][k][j];
-                            any = true;
-                        }
-                    if (any && first_sum + j < layout.first_channel() + layout.channels)
-                        sums[(int64_t)rows[group + k] * layout.stride() + first_sum + j] = sum;
-                }
+                write_group(group_sums, rows + group, layout, first_sum, sums);
                 __syncthreads();
             }
         }
@@ -222,7 +182,7 @@ void composite_vjp(const CompositeInputs& in, const TileLists& lists, const Tile
     const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {
         launch("composite_vjp", kernel, tiles * passes, kTileThreads, stream, in, lists, places, layout, drawn, v,
-               tiles, sums);
+               (unsigned)tiles, sums);
     };
     with_flags(layout.absgrad, places.entry_slots != nullptr, [&](auto absgrad, auto slots) {
         if (layout.channels == 3) return run(sums_kernel<3, true, absgrad.value, slots.value>, 1);

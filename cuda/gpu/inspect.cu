@@ -44,33 +44,41 @@ struct PixelObjects {
 
 __global__ void __launch_bounds__(kTileThreads, kBlocks)
     inspect_kernel(CompositeInputs in, TileLists lists, const int32_t* object_index, InspectOutputs out) {
-    __shared__ Record records[kTileThreads];
+    __shared__ RecordBatch batch;
+    __shared__ ReachedRecords reached[kTileWarps];
     __shared__ int32_t objects[kTileThreads];
     __shared__ float depths[kTileThreads];
     const TilePixel at(in, lists, blockIdx.x);
-    const int lane = lane_index();
+    const int own = (int)threadIdx.x;
+    ReachedRecords& of_warp = reached[warp_index()];
     float t = at.inside ? 1.0f : -1.0f, median_depth = 0.0f;
     PixelObjects seen;
+    const auto blend = [&](int k) {
+        const float before = t;
+        const Blend blend(batch.records[k], at.x, at.y, t);
+        if (!blend.used()) return;
+        seen.add(objects[k], blend.weight);
+        if (before > 0.5f && before - blend.weight <= 0.5f) median_depth = depths[k];
+    };
+    batch.write_no_record();
     bool finished = false;
-    for (int64_t first = at.begin; first < at.end; first += kTileThreads) {
+    for (int first = 0; first < at.entries; first += kTileThreads) {
         if (__syncthreads_count(finished) == kTileThreads) break;
-        const int count = (int)minimum((int64_t)kTileThreads, at.end - first), own = (int)threadIdx.x;
+        const int count = minimum(kTileThreads, at.entries - first);
         if (own < count) {
-            copy_record(lists.records + lists.entries[first + own], &records[own]);
-            const int32_t gaussian = records[own].gaussian;
+            copy_record(lists.records + lists.entries[at.begin + first + own], &batch.records[own]);
+            const int32_t gaussian = batch.records[own].gaussian;
             objects[own] = object_index ? object_index[gaussian] : 0;
             depths[own] = in.depths[at.camera * in.n + gaussian];
         }
         __syncthreads();
-        for (int group = 0; group < count && !finished; group += kWarp) {
-            const bool reached = group + lane < count && reaches(records[group + lane], at);
-            for (unsigned left = __ballot_sync(kAllLanes, reached); left; left &= left - 1) {
-                const int k = group + __ffs(left) - 1;
-                const float before = t;
-                const Blend blend(records[k], at.x, at.y, t);
-                if (!blend.used) continue;
-                seen.add(objects[k], blend.weight);
-                if (before > 0.5f && before - blend.weight <= 0.5f) median_depth = depths[k];
+        for (int group = 0; group < count && !finished; group += ReachedRecords::kGroup) {
+            const int total = of_warp.list(batch, group, count, at);
+            for (int i = 0; i < total && !finished; i += 2) {
+                const RecordPair k = of_warp.pairs[i / 2];
+                blend(k.first);
+                blend(k.second);
+                finished = __all_sync(kAllLanes, t < 0.0f);
             }
             finished = __all_sync(kAllLanes, t < 0.0f);
         }

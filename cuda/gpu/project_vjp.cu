@@ -78,8 +78,8 @@ __device__ __forceinline__ void add_pose_gradients(const float* v, bool visible,
         const bool mine = visible && object == leader;
         float own[kPose];
         for (int i = 0; i < kPose; i++) own[i] = mine ? v[i] : 0.0f;
-        const float sum = transposed_sums<kPose>(own, lane);
-        if (slot >= 0) sums[(int64_t)leader * kPose + slot] += sum;
+        transposed_sums<kPose>(own, lane);
+        if (slot >= 0) sums[(int64_t)leader * kPose + slot] += own[0];
         left &= ~__ballot_sync(kAllLanes, mine);
     }
 }

@@ -1,6 +1,7 @@
 // What blending, its gradient and inspection share: a block is a tile of 16 x 16 pixels, each of its eight warps a
 // sub-tile of 8 x 4, and a batch of the tile's records stands in shared memory. A warp first asks, one record a lane,
-// which records reach its sub-tile, and then walks only those.
+// which records reach its sub-tile, lists them, and then walks only those, two at a time: what one record waits for,
+// the other one fills.
 #pragma once
 
 #include "gpu/kernels.h"
@@ -22,21 +23,23 @@ struct TilePixel {
     int x, y;            // own pixel
     int64_t pixel;       // of all cameras; only where inside
     bool inside;         // of the picture
-    int64_t begin, end;  // the tile's entries
+    int64_t begin;       // the tile's first entry
+    int entries;         // how many it has
 
     // `index` numbers the tiles of all cameras.
-    __device__ __forceinline__ TilePixel(const CompositeInputs& in, const TileLists& lists, int64_t index) {
+    __device__ __forceinline__ TilePixel(const CompositeInputs& in, const TileLists& lists, unsigned index) {
         const TileGrid grid(in);
-        camera = index / grid.tiles();
-        const int in_camera = (int)(index % grid.tiles()), warp = (int)threadIdx.x / kWarp, lane = lane_index();
-        warp_x = in_camera % grid.x * kTile + warp % (kTile / kWarpWidth) * kWarpWidth;
-        warp_y = in_camera / grid.x * kTile + warp / (kTile / kWarpWidth) * kWarpHeight;
+        const unsigned columns = (unsigned)grid.x, tiles = (unsigned)grid.tiles(), in_camera = index % tiles;
+        const int warp = warp_index(), lane = lane_index();
+        camera = index / tiles;
+        warp_x = (int)(in_camera % columns) * kTile + warp % (kTile / kWarpWidth) * kWarpWidth;
+        warp_y = (int)(in_camera / columns) * kTile + warp / (kTile / kWarpWidth) * kWarpHeight;
         x = warp_x + lane % kWarpWidth;
         y = warp_y + lane / kWarpWidth;
         inside = x < in.width && y < in.height;
         pixel = (camera * in.height + y) * in.width + x;
         begin = lists.tile_entries[index];
-        end = lists.tile_entries[index + 1];
+        entries = (int)(lists.tile_entries[index + 1] - begin);
     }
 };
 
@@ -46,6 +49,16 @@ __device__ __forceinline__ void copy_record(const Record* from, Record* to) {
     float4* out = reinterpret_cast<float4*>(to);
     for (int i = 0; i < 3; i++) out[i] = words[i];
 }
+
+// A batch of a tile's records, and behind them one that nothing sees.
+constexpr int kNoRecord = kTileThreads;
+struct RecordBatch {
+    Record records[kTileThreads + 1];
+
+    __device__ __forceinline__ void write_no_record() {
+        if (threadIdx.x == 0) records[kNoRecord] = {0, 0, 0, 0, 0, -INFINITY, {0, 0, 0, 0}, 0, 0};
+    }
+};
 
 // Whether alpha can reach its floor at a pixel centre of the warp's sub-tile. A little is added, as quick divisions
 // round: pixels are tested exactly.
@@ -57,25 +70,53 @@ __device__ __forceinline__ bool reaches(const Record& r, const TilePixel& at) {
     return most + r.log2_opacity >= kLog2AlphaFloor - kMargin;
 }
 
-// One record at one pixel that has not ended (its transmittance t is positive).
+// Numbers of records in a batch.
+struct alignas(8) RecordPair {
+    int first, second;
+};
+
+// The records of a group that reach one warp's sub-tile, in shared memory.
+struct ReachedRecords {
+    static constexpr int kGroup = 2 * kWarp;
+    RecordPair pairs[kGroup / 2 + 1];
+
+    // Lists, in their order, those of the group from `group` on in a batch of `count`; kNoRecord fills the last pair.
+    // Tells how many there are.
+    __device__ __forceinline__ int list(const RecordBatch& batch, int group, int count, const TilePixel& at) {
+        int* numbers = &pairs[0].first;
+        const int lane = lane_index(), one = group + lane, other = one + kWarp;
+        // What stands behind the end of the batch is old.
+        const bool has_one = reaches(batch.records[one], at) && one < count;
+        const bool has_other = reaches(batch.records[other], at) && other < count;
+        const unsigned ones = __ballot_sync(kAllLanes, has_one), others = __ballot_sync(kAllLanes, has_other);
+        const unsigned before = (1u << lane) - 1;
+        const int first_other = __popc(ones), total = first_other + __popc(others);
+        __syncwarp();  // the group before has been read
+        if (has_one) numbers[__popc(ones & before)] = one;
+        if (has_other) numbers[first_other + __popc(others & before)] = other;
+        if (lane == 0) numbers[total] = kNoRecord;
+        __syncwarp();
+        return total;
+    }
+};
+
+// One record at one pixel with transmittance t, which is positive until the pixel has ended.
 struct Blend {
     float dx, dy;
-    float raw, alpha;  // before and after the clamp
-    float weight;      // alpha t; 0 where the record does not touch the pixel
-    bool used;
+    float raw, alpha;  // before and after the clamp; alpha is 0 where the record does not touch the pixel
+    float weight;      // alpha t; 0 where nothing is blended
 
     // Changes t: to what is left behind the record, or to -t where the pixel ends before it.
-    __device__ __forceinline__ Blend(const Record& r, int x, int y, float& t)
-        : dx((float)x - r.x), dy((float)y - r.y), raw(0.0f), alpha(0.0f), weight(0.0f), used(false) {
+    __device__ __forceinline__ Blend(const Record& r, int x, int y, float& t) : dx((float)x - r.x), dy((float)y - r.y) {
         const float p = (r.c * dy + r.b * dx) * dy + (r.a * dx * dx + r.log2_opacity);
-        if (!(p >= kLog2AlphaFloor) || !(t > 0.0f)) return;
         raw = exp2f(p);
-        alpha = minimum(raw, kAlphaCeiling);
-        weight = alpha * t;
-        used = t - weight > kTransmittanceStop;
-        t = used ? t - weight : -t;
-        weight = used ? weight : 0.0f;
+        alpha = p >= kLog2AlphaFloor ? minimum(raw, kAlphaCeiling) : 0.0f;
+        const float left = fmaf(-alpha, t, t);  // negative where the pixel has ended
+        const bool goes_on = left > kTransmittanceStop;
+        weight = goes_on ? alpha * t : 0.0f;
+        t = goes_on ? left : fminf(t, -t);
     }
+    __device__ __forceinline__ bool used() const { return weight > 0.0f; }
 };
 
 // Channel d of a record: the first four stand in it, the others in the inputs; the depth comes last.

@@ -10,10 +10,21 @@ __device__ __forceinline__ float warp_sum(float value) {
     return value;
 }
 
-// Which of `count` <= 32 sums a lane holds after `transposed_sums`; -1: none.
-template <int count> __device__ __forceinline__ int slot_of_lane(int lane) {
-    int slot = 0, here = count, widest = count;
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+// Sums of several values over the lanes, all at once. A step at a distance halves the values that a lane still carries
+// and hands the other half to its partner: about `count` + log2(32 / count) shuffles in place of 5 * `count`. Steps go
+// from the distance `from` down to `to`, so that sums over some of a lane's bits can be had, too.
+
+// How many values a lane carries then.
+constexpr int carried_sums(int count, int from, int to) {
+    for (int distance = from; distance >= to; distance /= 2) count = (count + 1) / 2;
+    return count;
+}
+
+// Which of the `count` sums is the i-th that a lane carries then; -1: none, or the same as its neighbour's.
+template <int count, int from = kWarp / 2, int to = 1> __device__ __forceinline__ int slot_of_lane(int lane,
+                                                                                                   int i = 0) {
+    int slot = i, here = count, widest = count;
+    for (int distance = from; distance >= to; distance /= 2) {
         const int half = (widest + 1) / 2;
         if (widest > 1) {
             if (lane & distance) {
@@ -27,33 +38,30 @@ template <int count> __device__ __forceinline__ int slot_of_lane(int lane) {
             here = 0;  // the same sum as its neighbour
         }
     }
-    return here > 0 ? slot : -1;
+    return i < here ? slot : -1;
 }
 
-// Sums each of `count` values over the lanes. Every step halves the values a lane still carries and hands the other
-// half to its partner: about `count` + log2(32 / count) shuffles in place of 5 * `count`. The lane named by
-// `slot_of_lane` gets its sum. `values` is used up.
-template <int count> __device__ __forceinline__ float transposed_sums(float* values, int lane) {
-    static_assert(count >= 1 && count <= kWarp);
+// The steps: the first `carried_sums` of the values become the sums named by `slot_of_lane`, the others are used up.
+template <int count, int from = kWarp / 2, int to = 1>
+__device__ __forceinline__ void transposed_sums(float* values, int lane) {
     int widest = count;
 #pragma unroll
-    for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    for (int distance = from; distance >= to; distance /= 2) {
         const int half = (widest + 1) / 2;
         const bool upper = lane & distance;
-        if (widest > 1) {
 #pragma unroll
-            for (int i = 0; i < (count + 1) / 2; i++) {
-                if (i >= half) break;
-                const float low = values[i], high = half + i < widest ? values[half + i] : 0.0f;
+        for (int i = 0; i < (count + 1) / 2; i++) {
+            if (i >= half) break;
+            if (half + i < widest) {
+                const float low = values[i], high = values[half + i];
                 const float received = __shfl_xor_sync(kAllLanes, upper ? low : high, distance);
                 values[i] = (upper ? high : low) + received;
+            } else {
+                values[i] += __shfl_xor_sync(kAllLanes, values[i], distance);  // the lower lane's; the upper needs none
             }
-            widest = half;
-        } else {
-            values[0] += __shfl_xor_sync(kAllLanes, values[0], distance);
         }
+        widest = half;
     }
-    return values[0];
 }
 
 }  // namespace gsrecon::gpu

@@ -32,6 +32,7 @@ GSRECON_HD double arc_tangent(double x) { return atan(x); }
 GSRECON_HD double round_up(double x) { return ceil(x); }
 GSRECON_HD double minimum(double a, double b) { return b < a ? b : a; }
 GSRECON_HD double maximum(double a, double b) { return a < b ? b : a; }
+GSRECON_HD int minimum(int a, int b) { return b < a ? b : a; }
 GSRECON_HD int64_t minimum(int64_t a, int64_t b) { return b < a ? b : a; }
 GSRECON_HD int64_t maximum(int64_t a, int64_t b) { return a < b ? b : a; }
 
