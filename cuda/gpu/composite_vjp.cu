@@ -4,6 +4,7 @@
 // them to the record's row of sums: no atomic addition per pixel. Or, where every run has to give the same bits, each
 // entry of a tile gets its own row, the tile's warps are added in their order, and each record's entries in theirs.
 #include "gpu/record_sums.h"
+#include "gpu/zeros.h"
 
 namespace gsrecon::gpu {
 namespace {
@@ -171,13 +172,15 @@ void composite_vjp(const CompositeInputs& in, const TileLists& lists, const Tile
     const SumsLayout layout = layout_of(in, out.absgrad != nullptr);
     const int64_t floats = sums_floats(in, places, layout.absgrad), cells = in.c * in.n;
     float* sums = Workspace(workspace, bytes).take<float>(floats);
-    clear(sums, (size_t)floats * sizeof(float), stream);
-    clear(out.means2d, (size_t)cells * 2 * sizeof(float), stream);
-    clear(out.conics, (size_t)cells * 3 * sizeof(float), stream);
-    clear(out.opacities, (size_t)cells * sizeof(float), stream);
-    clear(out.colors, (size_t)((in.colors_per_camera ? cells : in.n) * in.channels) * sizeof(float), stream);
-    if (out.depths) clear(out.depths, (size_t)cells * sizeof(float), stream);
-    if (out.absgrad) clear(out.absgrad, (size_t)cells * 2 * sizeof(float), stream);
+    Zeros zeros;
+    zeros.add(sums, floats);
+    zeros.add(out.means2d, cells * 2);
+    zeros.add(out.conics, cells * 3);
+    zeros.add(out.opacities, cells);
+    zeros.add(out.colors, (in.colors_per_camera ? cells : in.n) * in.channels);
+    zeros.add(out.depths, cells);
+    zeros.add(out.absgrad, cells * 2);
+    zeros.write(stream);
 
     const int64_t tiles = all_tiles(in);
     const auto run = [&](auto* kernel, int64_t passes) {

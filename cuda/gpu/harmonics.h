@@ -1,6 +1,6 @@
 // Rows of harmonics' coefficients in shared memory. A warp's 32 rows lie one after the other in memory, so that loads
 // of neighbouring lanes are neighbours; from shared memory each lane then reads its own row, whose odd stride keeps the
-// lanes in different banks.
+// lanes in different banks. Where rows in memory have that stride, too, they move 16 bytes at a time.
 #pragma once
 
 #include "gpu/thread.h"
@@ -14,13 +14,23 @@ template <int degree> struct HarmonicsRows {
     static constexpr int stride = used | 1;
     static constexpr int floats = kWarp * stride;  // a warp's
 
-    // Those of the lanes in `wanted`; `width` is a row's length in memory, at least `used`.
-    static __device__ __forceinline__ void load(const float* rows, int64_t first, unsigned wanted, int64_t width,
-                                                float* shared) {
+    // Those of the lanes in `wanted`, of `count` rows that there are; `width` is a row's length in memory, at least
+    // `used`. `shared` is aligned to 16 bytes.
+    static __device__ __forceinline__ void load(const float* rows, int64_t first, unsigned wanted, int count,
+                                                int64_t width, float* shared) {
         const float* from = rows + first * width;
-        for (int e = lane_index(); e < kWarp * used; e += kWarp) {
-            const int row = e / used, column = e % used;
-            if (wanted >> row & 1) shared[row * stride + column] = from[row * width + column];
+        if (as_in_memory(from, count, width)) {
+            const float4* words = reinterpret_cast<const float4*>(from);
+#pragma unroll 4
+            for (int i = lane_index(); i < kWords; i += kWarp) {  // a word has floats of up to two rows
+                const int row = 4 * i / used, last_row = (4 * i + 3) / used;
+                if ((wanted >> row | wanted >> last_row) & 1) reinterpret_cast<float4*>(shared)[i] = words[i];
+            }
+        } else {
+            for (int e = lane_index(); e < kWarp * used; e += kWarp) {
+                const int row = e / used, column = e % used;
+                if (wanted >> row & 1) shared[row * stride + column] = from[row * width + column];
+            }
         }
         __syncwarp();
     }
@@ -30,8 +40,10 @@ template <int degree> struct HarmonicsRows {
                                                  float* rows) {
         __syncwarp();
         float* to = rows + first * width;
-        if (width == used) {
-            for (int e = lane_index(); e < count * used; e += kWarp) to[e] = shared[e / used * stride + e % used];
+        if (as_in_memory(to, count, width)) {
+            float4* words = reinterpret_cast<float4*>(to);
+#pragma unroll 4
+            for (int i = lane_index(); i < kWords; i += kWarp) words[i] = reinterpret_cast<const float4*>(shared)[i];
         } else {
             for (int row = 0; row < count; row++)
                 for (int64_t column = lane_index(); column < width; column += kWarp)
@@ -42,6 +54,15 @@ template <int degree> struct HarmonicsRows {
     static __device__ __forceinline__ void store_zeros(int64_t first, int count, int64_t width, float* rows) {
         float* to = rows + first * width;
         for (int64_t e = lane_index(); e < count * width; e += kWarp) to[e] = 0.0f;
+    }
+
+  private:
+    static constexpr int kWords = kWarp * used / 4;
+    static_assert(kWarp * used % 4 == 0);
+
+    // Whether the warp's rows fill memory as they fill shared memory.
+    static __device__ __forceinline__ bool as_in_memory(const float* rows, int count, int64_t width) {
+        return stride == used && width == used && count == kWarp && reinterpret_cast<uintptr_t>(rows) % 16 == 0;
     }
 };
 

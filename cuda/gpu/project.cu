@@ -66,11 +66,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
     project_kernel(ProjectInputs in, ProjectSettings s, Projected out) {
     constexpr bool has_rest = degree >= 1;
     using Rows = HarmonicsRows<has_rest ? degree : 1>;
-    __shared__ float coefficients[kThreads / kWarp][has_rest ? Rows::floats : 1];
+    alignas(16) __shared__ float coefficients[kThreads / kWarp][has_rest ? Rows::floats : 1];
     float* own = coefficients[threadIdx.x / kWarp];
     const int64_t index = thread_index(), first = index - lane_index();
     if (first >= in.n) return;
     GaussianRow g(in, index);
+    const int count = (int)minimum((int64_t)kWarp, in.n - first);
     const bool in_range = index < in.n;
     bool loaded = false;
     unsigned staged = 0;  // lanes whose coefficients are in shared memory
@@ -89,7 +90,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
         if constexpr (degree >= 0) {
             if constexpr (has_rest) {
                 const unsigned wanted = __ballot_sync(kAllLanes, visible) & ~staged;
-                if (wanted) Rows::load(in.sh_rest, first, wanted, 3 * in.sh_rest_count, own);
+                if (wanted) Rows::load(in.sh_rest, first, wanted, count, 3 * in.sh_rest_count, own);
                 staged |= wanted;
             }
             if (visible)

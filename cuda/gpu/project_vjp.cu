@@ -107,7 +107,7 @@ __device__ __forceinline__ void group_vjp(const ProjectInputs& in, const Project
         if (!lanes) continue;
         if (!loaded) g.load_rest(in);
         if constexpr (has_rest)
-            if (wanted) Rows::load(in.sh_rest, first, wanted, width, rows);
+            if (wanted) Rows::load(in.sh_rest, first, wanted, count, width, rows);
         loaded |= wanted;
         const RigidPose<float> pose = g.pose(in, camera);
         Vec3<float> v_direction = {};  // first, while few other values are held
@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
                        ProjectInputGradients grads, int groups, float* pose_sums) {
     constexpr bool has_rest = degree >= 1;
     using Rows = HarmonicsRows<has_rest ? degree : 1>;
-    __shared__ float rows[kThreads / kWarp][has_rest ? Rows::floats : 1];
+    alignas(16) __shared__ float rows[kThreads / kWarp][has_rest ? Rows::floats : 1];
     const int64_t warp = thread_index() / kWarp;
     float* own = poses ? pose_sums + warp * in.c * in.k * kPose : nullptr;
     for (int i = 0; i < groups; i++) {

@@ -1,9 +1,16 @@
+#include <thrust/iterator/permutation_iterator.h>
+
 #include <cub/device/device_radix_sort.cuh>
 #include <cub/device/device_scan.cuh>
 
 #include "gpu/sort.h"
 
 namespace gsrecon::gpu {
+namespace {
+
+auto in_order(const int32_t* in, const uint32_t* order) { return thrust::make_permutation_iterator(in, order); }
+
+}  // namespace
 
 size_t sort_workspace(int64_t count) {
     size_t bytes = 0;
@@ -23,14 +30,22 @@ int sort_pairs(uint32_t* const keys[2], uint32_t* const values[2], int64_t count
 }
 
 size_t exclusive_sum_workspace(int64_t count) {
-    size_t bytes = 0;
-    check(cub::DeviceScan::ExclusiveSum(nullptr, bytes, (const int32_t*)nullptr, (int32_t*)nullptr, (int)count),
-          "prefix sum");
-    return bytes;
+    size_t plain = 0, ordered = 0;
+    int32_t* out = nullptr;
+    check(cub::DeviceScan::ExclusiveSum(nullptr, plain, (const int32_t*)nullptr, out, (int)count), "prefix sum");
+    check(cub::DeviceScan::ExclusiveSum(nullptr, ordered, in_order(nullptr, nullptr), out, (int)count), "prefix sum");
+    return plain > ordered ? plain : ordered;
 }
 
 void exclusive_sum(const int32_t* in, int32_t* out, int64_t count, void* workspace, size_t bytes, Stream stream) {
     if (count) check(cub::DeviceScan::ExclusiveSum(workspace, bytes, in, out, (int)count, stream), "prefix sum");
+}
+
+void exclusive_sum_in_order(const int32_t* in, const uint32_t* order, int32_t* out, int64_t count, void* workspace,
+                            size_t bytes, Stream stream) {
+    if (count)
+        check(cub::DeviceScan::ExclusiveSum(workspace, bytes, in_order(in, order), out, (int)count, stream),
+              "prefix sum");
 }
 
 }  // namespace gsrecon::gpu

@@ -17,4 +17,8 @@ size_t exclusive_sum_workspace(int64_t count);
 // out[i] = sum of in[j] over j < i; out may be in.
 void exclusive_sum(const int32_t* in, int32_t* out, int64_t count, void* workspace, size_t bytes, Stream);
 
+// out[i] = sum of in[order[j]] over j < i; the same workspace.
+void exclusive_sum_in_order(const int32_t* in, const uint32_t* order, int32_t* out, int64_t count, void* workspace,
+                            size_t bytes, Stream);
+
 }  // namespace gsrecon::gpu

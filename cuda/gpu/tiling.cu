@@ -122,12 +122,6 @@ __global__ void __launch_bounds__(kThreads) pad_kernel(TileCounts counts, TileRo
     }
 }
 
-__global__ void __launch_bounds__(kThreads)
-    offset_kernel(TileRoom room, const uint32_t* order, const int32_t* record_tiles, int32_t* offsets) {
-    const int64_t i = thread_index();
-    if (i < room.records) offsets[i] = record_tiles[order[i]];
-}
-
 // Where one record writes its entries: [begin, end), as many as were counted. The compiler may round the ellipse
 // differently here than where tiles were counted; a tile more is dropped, a tile less leaves an entry of no tile.
 struct Writer {
@@ -279,8 +273,8 @@ void fill_tiles(const CompositeInputs& in, const TileCounts& counts, const TileR
     if (!room.exact) start("pad", pad_kernel, most, counts, room, lists);
     const uint32_t* order = lists.order[sort_pairs(lists.depth_keys, lists.order, room.records, 32, lists.scratch,
                                                    lists.scratch_bytes, stream)];
-    start("offsets", offset_kernel, room.records, room, order, lists.record_tiles, lists.offsets);
-    exclusive_sum(lists.offsets, lists.offsets, room.records, lists.scratch, lists.scratch_bytes, stream);
+    exclusive_sum_in_order(lists.record_tiles, order, lists.offsets, room.records, lists.scratch, lists.scratch_bytes,
+                           stream);
     start("entries", emit_kernel, room.records, in, counts, room, out, lists, order);
     const int sorted = sort_pairs(lists.tile_keys, lists.values, room.entries, bits_for(tiles), lists.scratch,
                                   lists.scratch_bytes, stream);

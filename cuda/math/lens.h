@@ -31,12 +31,11 @@ template <class R> struct PinholeClamp {
 };
 
 template <class R> GSRECON_HD PinholeClamp<R> pinhole_clamp(const Lens& lens, R x_over_z, R y_over_z) {
-    const float margin_x = 0.15f * lens.width / lens.fx, margin_y = 0.15f * lens.height / lens.fy;
+    const float margin_x = 0.15f * lens.width, margin_y = 0.15f * lens.height;
+    const float per_x = 1.0f / lens.fx, per_y = 1.0f / lens.fy;
     const R zero = R{};
-    const R high_x = zero + ((lens.width - lens.cx) / lens.fx + margin_x),
-            low_x = zero - (lens.cx / lens.fx + margin_x);
-    const R high_y = zero + ((lens.height - lens.cy) / lens.fy + margin_y),
-            low_y = zero - (lens.cy / lens.fy + margin_y);
+    const R high_x = zero + (lens.width - lens.cx + margin_x) * per_x, low_x = zero - (lens.cx + margin_x) * per_x;
+    const R high_y = zero + (lens.height - lens.cy + margin_y) * per_y, low_y = zero - (lens.cy + margin_y) * per_y;
     PinholeClamp<R> c;
     c.tx = minimum(high_x, maximum(low_x, x_over_z));
     c.ty = minimum(high_y, maximum(low_y, y_over_z));

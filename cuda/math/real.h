@@ -24,8 +24,13 @@ GSRECON_HD float select(bool condition, float yes, float no) { return condition 
 GSRECON_HD float square_root(float x) { return sqrtf(x); }
 GSRECON_HD float arc_tangent(float x) { return atanf(x); }
 GSRECON_HD float round_up(float x) { return ceilf(x); }
+#if defined(__CUDA_ARCH__)  // one instruction each; they differ from the host's only where a is not a number
+GSRECON_HD float minimum(float a, float b) { return fminf(a, b); }
+GSRECON_HD float maximum(float a, float b) { return fmaxf(a, b); }
+#else
 GSRECON_HD float minimum(float a, float b) { return b < a ? b : a; }
 GSRECON_HD float maximum(float a, float b) { return a < b ? b : a; }
+#endif
 GSRECON_HD double select(bool condition, double yes, double no) { return condition ? yes : no; }
 GSRECON_HD double square_root(double x) { return sqrt(x); }
 GSRECON_HD double arc_tangent(double x) { return atan(x); }

@@ -28,4 +28,9 @@ void exclusive_sum(const int32_t* in, int32_t* out, int64_t count, void*, size_t
     std::exclusive_scan(in, in + count, out, 0);
 }
 
+void exclusive_sum_in_order(const int32_t* in, const uint32_t* order, int32_t* out, int64_t count, void*, size_t,
+                            Stream) {
+    std::transform_exclusive_scan(order, order + count, out, 0, std::plus<>(), [in](uint32_t i) { return in[i]; });
+}
+
 }  // namespace gsrecon::gpu
