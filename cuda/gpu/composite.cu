@@ -29,36 +29,38 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
     batch.write_no_record();
     if constexpr (!in_record)
         if (own < D) values[kNoRecord][own] = 0.0f;
-    bool finished = false;  // the whole warp
+    unsigned alive = __ballot_sync(kAllLanes, t > 0.0f);                     // lanes whose pixels have not ended
+    uint32_t record = own < at.entries ? lists.entries[at.begin + own] : 0;  // of the batch to come
     for (int first = 0; first < at.entries; first += kTileThreads) {
         // Nobody is still reading the records of the batch before once all have arrived here.
-        if (__syncthreads_count(finished) == kTileThreads) break;
+        if (__syncthreads_count(alive == 0) == kTileThreads) break;
         const int count = minimum(kTileThreads, at.entries - first);
         if (own < count) {
-            copy_record(lists.records + lists.entries[at.begin + first + own], &batch.records[own]);
+            copy_record(lists.records + record, &batch.records[own]);
             if constexpr (!in_record)
                 for (int d = 0; d < D; d++)
                     values[own][d] =
                         first_channel + d < channels ? all.of(batch.records[own], first_channel + d) : 0.0f;
         }
+        if (own + kTileThreads < at.entries - first) record = lists.entries[at.begin + first + kTileThreads + own];
         __syncthreads();
-        for (int group = 0; group < count && !finished; group += ReachedRecords::kGroup) {
-            const int total = of_warp.list(batch, group, count, at);
+        for (int group = 0; group < count && alive; group += ReachedRecords::kGroup) {
+            const int total = of_warp.list(batch, group, count, PixelBox(at, alive));
             int i = 0;
-            for (; i + 4 <= total && !finished; i += 4) {
+            for (; i + 4 <= total && alive; i += 4) {
                 const RecordPair k = of_warp.pairs[i / 2], l = of_warp.pairs[i / 2 + 1];
                 blend(k.first);
                 blend(k.second);
                 blend(l.first);
                 blend(l.second);
-                finished = __all_sync(kAllLanes, t < 0.0f);
+                alive = __ballot_sync(kAllLanes, t > 0.0f);
             }
-            for (; i < total && !finished; i += 2) {
+            for (; i < total && alive; i += 2) {
                 const RecordPair k = of_warp.pairs[i / 2];
                 blend(k.first);
                 blend(k.second);
             }
-            finished = __all_sync(kAllLanes, t < 0.0f);
+            alive = __ballot_sync(kAllLanes, t > 0.0f);
         }
     }
     if (!at.inside) return;

@@ -67,20 +67,20 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
         }
     };
     batch.write_no_record();
-    bool finished = false;  // the whole warp
+    unsigned alive = __ballot_sync(kAllLanes, state.t > 0.0f);               // lanes whose pixels have not ended
+    uint32_t record = own < at.entries ? lists.entries[at.begin + own] : 0;  // of the batch to come
     for (int first = 0; first < at.entries; first += kTileThreads) {
-        if (__syncthreads_count(finished) == kTileThreads) break;
+        if (__syncthreads_count(alive == 0) == kTileThreads) break;
         const int count = minimum(kTileThreads, at.entries - first);
         if (own < count) {
-            const int64_t entry = at.begin + first + own;
-            const uint32_t record = lists.entries[entry];
             copy_record(lists.records + record, &batch.records[own]);
-            rows[own] = slots ? places.entry_slots[entry] : (int)record;
+            rows[own] = slots ? places.entry_slots[at.begin + first + own] : (int)record;
         }
+        if (own + kTileThreads < at.entries - first) record = lists.entries[at.begin + first + kTileThreads + own];
         __syncthreads();
-        for (int group = 0; group < count && (slots || !finished); group += ReachedRecords::kGroup) {
-            const int total = finished ? 0 : of_warp.list(batch, group, count, at);
-            for (int i = 0; i < total && !finished; i += 2) {
+        for (int group = 0; group < count && (slots || alive); group += ReachedRecords::kGroup) {
+            const int total = alive ? of_warp.list(batch, group, count, PixelBox(at, alive)) : 0;
+            for (int i = 0; i < total && alive; i += 2) {
                 const RecordPair k = of_warp.pairs[i / 2];
                 Sums one(batch.records[k.first], at, all, v, layout.channels, state);
                 Sums other(batch.records[k.second], at, all, v, layout.channels, state);
@@ -93,9 +93,9 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
                     one.become(other, has_other);
                     add(group, has_one ? k.first : k.second, one.summed(lane));
                 }
-                finished = __all_sync(kAllLanes, state.t < 0.0f);
+                alive = __ballot_sync(kAllLanes, state.t > 0.0f);
             }
-            finished = __all_sync(kAllLanes, state.t < 0.0f);
+            alive = __ballot_sync(kAllLanes, state.t > 0.0f);
             if constexpr (slots) {
                 if (lane == 0) group_sums.touched[warp_index()] = touched;
                 touched = 0;

@@ -61,9 +61,9 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
         if (before > 0.5f && before - blend.weight <= 0.5f) median_depth = depths[k];
     };
     batch.write_no_record();
-    bool finished = false;
+    unsigned alive = __ballot_sync(kAllLanes, t > 0.0f);
     for (int first = 0; first < at.entries; first += kTileThreads) {
-        if (__syncthreads_count(finished) == kTileThreads) break;
+        if (__syncthreads_count(alive == 0) == kTileThreads) break;
         const int count = minimum(kTileThreads, at.entries - first);
         if (own < count) {
             copy_record(lists.records + lists.entries[at.begin + first + own], &batch.records[own]);
@@ -72,15 +72,15 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
             depths[own] = in.depths[at.camera * in.n + gaussian];
         }
         __syncthreads();
-        for (int group = 0; group < count && !finished; group += ReachedRecords::kGroup) {
-            const int total = of_warp.list(batch, group, count, at);
-            for (int i = 0; i < total && !finished; i += 2) {
+        for (int group = 0; group < count && alive; group += ReachedRecords::kGroup) {
+            const int total = of_warp.list(batch, group, count, PixelBox(at, alive));
+            for (int i = 0; i < total && alive; i += 2) {
                 const RecordPair k = of_warp.pairs[i / 2];
                 blend(k.first);
                 blend(k.second);
-                finished = __all_sync(kAllLanes, t < 0.0f);
+                alive = __ballot_sync(kAllLanes, t > 0.0f);
             }
-            finished = __all_sync(kAllLanes, t < 0.0f);
+            alive = __ballot_sync(kAllLanes, t > 0.0f);
         }
     }
     if (!at.inside) return;

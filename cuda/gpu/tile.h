@@ -1,7 +1,7 @@
 // What blending, its gradient and inspection share: a block is a tile of 16 x 16 pixels, each of its eight warps a
 // sub-tile of 8 x 4, and a batch of the tile's records stands in shared memory. A warp first asks, one record a lane,
-// which records reach its sub-tile, lists them, and then walks only those, two at a time: what one record waits for,
-// the other one fills.
+// which records reach those of its pixels that have not ended, lists them, and then walks only those, two at a time:
+// what one record waits for, the other one fills.
 #pragma once
 
 #include "gpu/kernels.h"
@@ -60,13 +60,31 @@ struct RecordBatch {
     }
 };
 
-// Whether alpha can reach its floor at a pixel centre of the warp's sub-tile. A little is added, as quick divisions
-// round: pixels are tested exactly.
-__device__ __forceinline__ bool reaches(const Record& r, const TilePixel& at) {
+// The smallest rectangle around pixel centres.
+struct PixelBox {
+    float left, right, top, bottom;
+
+    // Around those pixels of the warp's sub-tile whose lanes are in `alive`, at least one.
+    __device__ __forceinline__ PixelBox(const TilePixel& at, unsigned alive) {
+        static_assert(kWarpWidth == 8 && kWarpHeight == 4, "four rows of eight bits");
+        const unsigned halves = alive | alive >> 16, columns = (halves | halves >> 8) & 0xff;
+        left = (float)(at.warp_x + first_bit(columns));
+        right = (float)(at.warp_x + last_bit(columns));
+        top = (float)(at.warp_y + first_bit(alive) / kWarpWidth);
+        bottom = (float)(at.warp_y + last_bit(alive) / kWarpWidth);
+    }
+
+  private:
+    static __device__ __forceinline__ int first_bit(unsigned bits) { return __ffs(bits) - 1; }
+    static __device__ __forceinline__ int last_bit(unsigned bits) { return 31 - __clz(bits); }
+};
+
+// Whether alpha can reach its floor at a pixel centre in the box. A little is added, as quick divisions round: pixels
+// are tested exactly.
+__device__ __forceinline__ bool reaches(const Record& r, const PixelBox& box) {
     constexpr float kMargin = 1e-3f;
-    const float left = (float)at.warp_x - r.x, top = (float)at.warp_y - r.y;
-    const float most = largest_exponent(r.a, r.b, r.c, __fdividef(-0.5f * r.b, r.a), __fdividef(-0.5f * r.b, r.c), left,
-                                        left + (kWarpWidth - 1), top, top + (kWarpHeight - 1));
+    const float most = largest_exponent(r.a, r.b, r.c, __fdividef(-0.5f * r.b, r.a), __fdividef(-0.5f * r.b, r.c),
+                                        box.left - r.x, box.right - r.x, box.top - r.y, box.bottom - r.y);
     return most + r.log2_opacity >= kLog2AlphaFloor - kMargin;
 }
 
@@ -75,19 +93,19 @@ struct alignas(8) RecordPair {
     int first, second;
 };
 
-// The records of a group that reach one warp's sub-tile, in shared memory.
+// The records of a group that reach pixels of one warp's sub-tile which have not ended, in shared memory.
 struct ReachedRecords {
     static constexpr int kGroup = 2 * kWarp;
     RecordPair pairs[kGroup / 2 + 1];
 
     // Lists, in their order, those of the group from `group` on in a batch of `count`; kNoRecord fills the last pair.
     // Tells how many there are.
-    __device__ __forceinline__ int list(const RecordBatch& batch, int group, int count, const TilePixel& at) {
+    __device__ __forceinline__ int list(const RecordBatch& batch, int group, int count, const PixelBox& box) {
         int* numbers = &pairs[0].first;
         const int lane = lane_index(), one = group + lane, other = one + kWarp;
         // What stands behind the end of the batch is old.
-        const bool has_one = reaches(batch.records[one], at) && one < count;
-        const bool has_other = reaches(batch.records[other], at) && other < count;
+        const bool has_one = reaches(batch.records[one], box) && one < count;
+        const bool has_other = reaches(batch.records[other], box) && other < count;
         const unsigned ones = __ballot_sync(kAllLanes, has_one), others = __ballot_sync(kAllLanes, has_other);
         const unsigned before = (1u << lane) - 1;
         const int first_other = __popc(ones), total = first_other + __popc(others);

@@ -100,6 +100,7 @@ template <class T> T atomicOr(T* address, T value) { return std::atomic_ref<T>(*
 inline float __fdividef(float a, float b) { return a / b; }
 inline int __popc(unsigned bits) { return __builtin_popcount(bits); }
 inline int __ffs(unsigned bits) { return __builtin_ffs((int)bits); }
+inline int __clz(unsigned bits) { return bits ? __builtin_clz(bits) : 32; }
 inline unsigned __float_as_uint(float value) {
     unsigned bits;
     memcpy(&bits, &value, 4);
