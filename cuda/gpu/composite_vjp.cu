@@ -9,8 +9,9 @@
 namespace gsrecon::gpu {
 namespace {
 
-constexpr int kBlocks = 3;  // on a multiprocessor: at most 80 registers
-constexpr int kSome = 16;   // channels whose gradients a block sums where the records do not hold them all
+constexpr int kBlocks = 3;        // on a multiprocessor: at most 80 registers
+constexpr int kMomentBlocks = 4;  // of the kernels that sum moments, which do with 64
+constexpr int kSome = 16;         // channels whose gradients a block sums where the records do not hold them all
 constexpr int kThreads = 256;
 
 // The sums of a group of records, warp by warp, until the block has added them up.
@@ -39,7 +40,7 @@ __device__ __forceinline__ void write_group(const GroupSums<count>& group, const
 
 // slots: rows of sums belong to entries, else to records and are shared by atomic addition.
 template <int D, bool moments, bool absgrad, bool slots>
-__global__ void __launch_bounds__(kTileThreads, kBlocks)
+__global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlocks)
     sums_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, DrawnPictures drawn,
                 DrawnPictures v, unsigned tiles, float* sums) {
     using Sums = RecordSums<D, moments, absgrad>;
