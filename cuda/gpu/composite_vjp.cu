@@ -20,21 +20,24 @@ template <int count> struct GroupSums {
     uint64_t touched[kTileWarps];  // records of the group that the warp has summed
 };
 
-// Adds the warps' sums in their order, and writes those of the group's records that any has touched.
+// Adds the warps' sums in their order, and writes those of the group's records that any has touched. A few threads
+// share a record.
 template <int count>
-__device__ __forceinline__ void write_group(const GroupSums<count>& group, const int* rows, const SumsLayout& layout,
-                                            int first_sum, float* sums) {
-    for (int i = (int)threadIdx.x; i < ReachedRecords::kGroup * count; i += kTileThreads) {
-        const int k = i / count, j = i % count;
+__device__ __forceinline__ void write_group(const GroupSums<count>& group, const int* rows, int stride, int wanted,
+                                            float* sums) {
+    constexpr int kTeam = kTileThreads / ReachedRecords::kGroup;
+    const int k = (int)threadIdx.x / kTeam;
+    unsigned warps = 0;  // that have touched it
+#pragma unroll
+    for (int w = 0; w < kTileWarps; w++) warps |= (unsigned)(group.touched[w] >> k & 1) << w;
+    if (!warps) return;
+    float* row = sums + (int64_t)rows[k] * stride;
+    for (int i = (int)threadIdx.x % kTeam; i < wanted; i += kTeam) {
         float sum = 0.0f;
-        bool any = false;
+#pragma unroll
         for (int w = 0; w < kTileWarps; w++)
-            if (group.touched[w] >> k & 1) {
-                sum += group.values[w][k][j];
-                any = true;
-            }
-        if (any && first_sum + j < layout.first_channel() + layout.channels)
-            sums[(int64_t)rows[k] * layout.stride() + first_sum + j] = sum;
+            if (warps >> w & 1) sum += group.values[w][k][i];
+        row[i] = sum;
     }
 }
 
@@ -53,7 +56,8 @@ __global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlock
     const int first_sum = moments ? 0 : layout.first_channel() + first_channel;
     const int lane = lane_index(), own = (int)threadIdx.x, slot = Sums::sum_of_lane(lane);
     const int stride = moments && D > 0 ? SumsLayout{D, absgrad}.stride() : layout.stride();
-    const bool wanted = slot >= 0 && first_sum + slot < layout.first_channel() + layout.channels;
+    const int wanted = minimum(Sums::kSums, layout.first_channel() + layout.channels - first_sum);  // sums
+    const bool has_sum = slot >= 0 && slot < wanted;
     const RecordChannels all(in, at.camera);
     PixelState<D> state(at, drawn, v, layout.channels, first_channel);
     ReachedRecords& of_warp = reached[warp_index()];
@@ -62,8 +66,8 @@ __global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlock
     const auto add = [&](int group, int k, float sum) {
         if constexpr (slots) {
             touched |= uint64_t{1} << (k - group);
-            if (wanted) group_sums.values[warp_index()][k - group][slot] = sum;
-        } else if (wanted) {
+            if (has_sum) group_sums.values[warp_index()][k - group][slot] = sum;
+        } else if (has_sum) {
             atomicAdd(own_sums + (int64_t)rows[k] * stride, sum);
         }
     };
@@ -101,7 +105,7 @@ __global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlock
                 if (lane == 0) group_sums.touched[warp_index()] = touched;
                 touched = 0;
                 __syncthreads();
-                write_group(group_sums, rows + group, layout, first_sum, sums);
+                write_group(group_sums, rows + group, stride, wanted, sums + first_sum);
                 __syncthreads();
             }
         }
