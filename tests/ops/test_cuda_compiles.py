@@ -1,4 +1,4 @@
-"""What nvcc makes of the hot kernels: all stays in registers, and those are as many as the source promises."""
+"""What nvcc makes of the hot kernels: all stays in registers, as many as the source promises."""
 
 import os
 import re
