@@ -145,6 +145,25 @@ def test_deterministic_gradients_are_the_same_bits_in_every_order_of_the_threads
         assert relative_error(by_chance[name], gradient) < 1e-4, name
 
 
+@pytest.mark.parametrize("features", [0, 5])
+def test_lists_of_many_batches_agree_with_the_cpu_while_pixels_end_one_after_another(features: int) -> None:
+    options = replace(SMALL, gaussians=2000, features=features, sh_degree=None, width=20, height=18)
+    scene = random_scene(options)
+    faint, large = 0.2 * scene.splats.opacities, 2.0 * scene.splats.scales
+    scene = replace(scene, splats=replace(scene.splats, opacities=faint, scales=large))
+    weights = random_weights(scene)
+    expected, expected_gradients = gradients(draw, scene, torch.float32, weights)
+    assert (expected.alpha > 0.9998).any()
+    assert (expected.alpha < 0.9995).any()
+    with cuda_on_the_processor():
+        drawn, found = gradients(draw, scene, torch.float32, weights)
+    assert drawn.info.entries is not None
+    assert int(drawn.info.entries) > 4 * 2 * 256
+    assert relative_error(drawn.image, expected.image, 0.1) < 1e-5
+    for name, gradient in found.items():
+        assert relative_error(gradient, expected_gradients[name]) < 1e-4, name
+
+
 def test_room_for_more_pairs_than_there_are_changes_no_bit() -> None:
     scene = random_scene(SceneOptions(gaussians=80, cameras=2, width=70, height=50)).to(torch.float32)
     with cuda_on_the_processor():
