@@ -10,7 +10,7 @@ namespace gsrecon::gpu {
 namespace {
 
 constexpr int kBlocks = 3;        // on a multiprocessor: at most 80 registers
-constexpr int kMomentBlocks = 4;  // of the kernels that sum moments, which do with 64
+constexpr int kMomentBlocks = 4;  // of those with moments and atomic additions, which do with 64
 constexpr int kSome = 16;         // channels whose gradients a block sums where the records do not hold them all
 constexpr int kThreads = 256;
 
@@ -32,6 +32,7 @@ __device__ __forceinline__ void write_group(const GroupSums<count>& group, const
     for (int w = 0; w < kTileWarps; w++) warps |= (unsigned)(group.touched[w] >> k & 1) << w;
     if (!warps) return;
     float* row = sums + (int64_t)rows[k] * stride;
+#pragma unroll 1
     for (int i = (int)threadIdx.x % kTeam; i < wanted; i += kTeam) {
         float sum = 0.0f;
 #pragma unroll
@@ -43,7 +44,7 @@ __device__ __forceinline__ void write_group(const GroupSums<count>& group, const
 
 // slots: rows of sums belong to entries, else to records and are shared by atomic addition.
 template <int D, bool moments, bool absgrad, bool slots>
-__global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlocks)
+__global__ void __launch_bounds__(kTileThreads, moments && !slots ? kMomentBlocks : kBlocks)
     sums_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, DrawnPictures drawn,
                 DrawnPictures v, unsigned tiles, float* sums) {
     using Sums = RecordSums<D, moments, absgrad>;
@@ -71,6 +72,23 @@ __global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlock
             atomicAdd(own_sums + (int64_t)rows[k] * stride, sum);
         }
     };
+    const auto blended = [&](int k) { return Sums(batch.records[k], at, all, v, layout.channels, state); };
+    const auto add_one = [&](int group, int k) {
+        Sums one = blended(k);
+        if (__any_sync(kAllLanes, one.used)) add(group, k, one.summed(lane));
+    };
+    const auto add_two = [&](int group, RecordPair k) {
+        Sums one = blended(k.first), other = blended(k.second);
+        const bool has_one = __any_sync(kAllLanes, one.used), has_other = __any_sync(kAllLanes, other.used);
+        if (has_one && has_other) {
+            const float sum = one.summed(lane), other_sum = other.summed(lane);
+            add(group, k.first, sum);
+            add(group, k.second, other_sum);
+        } else if (has_one || has_other) {
+            one.become(other, has_other);
+            add(group, has_one ? k.first : k.second, one.summed(lane));
+        }
+    };
     batch.write_no_record();
     unsigned alive = __ballot_sync(kAllLanes, state.t > 0.0f);               // lanes whose pixels have not ended
     uint32_t record = own < at.entries ? lists.entries[at.begin + own] : 0;  // of the batch to come
@@ -87,17 +105,10 @@ __global__ void __launch_bounds__(kTileThreads, moments ? kMomentBlocks : kBlock
             const int total = alive ? of_warp.list(batch, group, count, PixelBox(at, alive)) : 0;
             for (int i = 0; i < total && alive; i += 2) {
                 const RecordPair k = of_warp.pairs[i / 2];
-                Sums one(batch.records[k.first], at, all, v, layout.channels, state);
-                Sums other(batch.records[k.second], at, all, v, layout.channels, state);
-                const bool has_one = __any_sync(kAllLanes, one.used), has_other = __any_sync(kAllLanes, other.used);
-                if (has_one && has_other) {
-                    const float sum = one.summed(lane), other_sum = other.summed(lane);
-                    add(group, k.first, sum);
-                    add(group, k.second, other_sum);
-                } else if (has_one || has_other) {
-                    one.become(other, has_other);
-                    add(group, has_one ? k.first : k.second, one.summed(lane));
-                }
+                if constexpr (moments)
+                    add_two(group, k);
+                else
+                    add_one(group, k.first), add_one(group, k.second);
                 alive = __ballot_sync(kAllLanes, state.t > 0.0f);
             }
             alive = __ballot_sync(kAllLanes, state.t > 0.0f);
