@@ -6,12 +6,14 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <variant>
 
 namespace gsrecon {
 
@@ -25,7 +27,7 @@ inline void expect(bool holds, const char* message) {
 struct Torch {
     nb::object module = nb::module_::import_("torch"), tensor = module.attr("Tensor");
     nb::object float32 = module.attr("float32"), int32 = module.attr("int32"), int64 = module.attr("int64"),
-               uint8 = module.attr("uint8");
+               uint8 = module.attr("uint8"), boolean = module.attr("bool");
     nb::object dtype = name("dtype"), shape = name("shape"), is_cpu = name("is_cpu"), is_cuda = name("is_cuda"),
                is_contiguous = name("is_contiguous"), stride = name("stride"), data_ptr = name("data_ptr");
 
@@ -62,6 +64,10 @@ template <> struct TypeName<int64_t> {
 template <> struct TypeName<uint8_t> {
     static constexpr auto dtype = &Torch::uint8;
     static constexpr auto name = nb::detail::const_name("uint8");
+};
+template <> struct TypeName<bool> {
+    static constexpr auto dtype = &Torch::boolean;
+    static constexpr auto name = nb::detail::const_name("bool");
 };
 
 // A dense tensor of `dims` dimensions in one kind of memory.

@@ -51,10 +51,27 @@ struct Cpu {
         const nb::gil_scoped_release unlocked;
         kernels().alone(in, alpha);
     }
-    void ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* mean,
-              float* gradient) const {
+    void compare_pictures(const ComparedPictures& in, const ComparisonWeights& weights, PictureFigures* figures,
+                          float* kept) const {
         const nb::gil_scoped_release unlocked;
-        *mean = (float)kernels().ssim(a, b, pictures, height, width, channels, gradient);
+        *figures = kernels().compare_pictures(in, weights, kept);
+    }
+    void compare_pictures_vjp(const ComparedPictures& in, const ComparisonWeights& weights,
+                              const PictureFigures* figures, const float* kept, const float* v_comparison,
+                              float* v_image) const {
+        const nb::gil_scoped_release unlocked;
+        kernels().compare_pictures_vjp(in, weights, kept, *v_comparison * figures->one_value, v_image);
+    }
+    void compare_depths(const ComparedDepths& in, DepthFigures* figures) const {
+        expect_places(in);
+        const nb::gil_scoped_release unlocked;
+        *figures = kernels().compare_depths(in);
+    }
+    void compare_depths_vjp(const ComparedDepths& in, const DepthFigures* figures, const float* v_mean,
+                            float* v_depth) const {
+        expect_places(in);
+        const nb::gil_scoped_release unlocked;
+        kernels().compare_depths_vjp(in, *v_mean * figures->one_point, v_depth);
     }
     void cube_map(const CubeMapInputs& in, const float* image, float* out) const {
         const nb::gil_scoped_release unlocked;
@@ -74,6 +91,10 @@ struct Cpu {
     }
 
   private:
+    static void expect_places(const ComparedDepths& in) {
+        for (int64_t i = 0; i < in.count; i++)
+            expect(in.places[i] >= 0 && in.places[i] < in.pixels, "places: expected pixels of the picture");
+    }
     static void expect_objects(const ProjectInputs& in) {
         if (!in.object_index) return;
         for (int64_t i = 0; i < in.n; i++)

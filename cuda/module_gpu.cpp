@@ -67,11 +67,27 @@ struct Cuda {
         const gpu::DeviceGuard guard(device);
         gpu::alone(in, pixels, alpha, stream);
     }
-    void ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* mean,
-              float* gradient) const {
+    void compare_pictures(const ComparedPictures& in, const ComparisonWeights& weights, PictureFigures* figures,
+                          float* kept) const {
         const gpu::DeviceGuard guard(device);
-        const Lent work = lend(gpu::ssim_workspace(pictures, height, width, channels, gradient != nullptr));
-        gpu::ssim(a, b, pictures, height, width, channels, mean, gradient, work.data, work.bytes, stream);
+        const Lent work = lend(gpu::compare_pictures_workspace(in));
+        gpu::compare_pictures(in, weights, figures, kept, work.data, work.bytes, stream);
+    }
+    void compare_pictures_vjp(const ComparedPictures& in, const ComparisonWeights& weights,
+                              const PictureFigures* figures, const float* kept, const float* v_comparison,
+                              float* v_image) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::compare_pictures_vjp(in, weights, figures, kept, v_comparison, v_image, stream);
+    }
+    void compare_depths(const ComparedDepths& in, DepthFigures* figures) const {
+        const gpu::DeviceGuard guard(device);
+        const Lent work = lend(gpu::compare_depths_workspace(in));
+        gpu::compare_depths(in, figures, work.data, work.bytes, stream);
+    }
+    void compare_depths_vjp(const ComparedDepths& in, const DepthFigures* figures, const float* v_mean,
+                            float* v_depth) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::compare_depths_vjp(in, figures, v_mean, v_depth, stream);
     }
     void cube_map(const CubeMapInputs& in, const float* image, float* out) const {
         const gpu::DeviceGuard guard(device);

@@ -148,11 +148,44 @@ template <class Place> struct Operations {
     }
 
     // ------------------------------------------------------------------------------------- pictures, and training
-    static void ssim(const Place& at, Input4 a, Input4 b, Array1<float> mean, Maybe<Array4<float>> gradient) {
-        for (int i = 0; i < 4; i++) expect(a.shape(i) == b.shape(i), "a, b: expected the same shape");
-        expect(mean.shape(0) == 1, "mean: expected [1]");
-        at.ssim(a.data(), b.data(), a.shape(0), (int)a.shape(1), (int)a.shape(2), (int)a.shape(3), mean.data(),
-                pointer(gradient));
+    // Colours as floats, or as bytes.
+    using Colors = std::variant<Input4, Array4<const uint8_t>>;
+    using Mask = Maybe<Array3<const bool>>;
+
+    static void compare_pictures(const Place& at, Input4 image, Colors truth, Mask counts, float constant,
+                                 float absolute, float similarity, Array1<float> figures, Maybe<Array1<float>> kept) {
+        const ComparedPictures in = compared(image, truth, counts);
+        expect(figures.shape(0) == 3, "figures: expected [3]");
+        expect_kept(kept, image);
+        at.compare_pictures(in, {constant, absolute, similarity}, reinterpret_cast<PictureFigures*>(figures.data()),
+                            pointer(kept));
+    }
+
+    static void compare_pictures_vjp(const Place& at, Input4 image, Colors truth, Mask counts, float constant,
+                                     float absolute, float similarity, Input1 figures, Maybe<Input1> kept,
+                                     Input1 v_comparison, Array4<float> v_image) {
+        const ComparedPictures in = compared(image, truth, counts);
+        expect(figures.shape(0) == 3 && v_comparison.shape(0) == 1, "figures, v_comparison: expected [3], [1]");
+        expect(similarity == 0.0f || kept, "kept: needed where similarity has a weight");
+        expect_kept(kept, image);
+        expect_same_shape(v_image, image, "v_image: expected the shape of image");
+        at.compare_pictures_vjp(in, {constant, absolute, similarity},
+                                reinterpret_cast<const PictureFigures*>(figures.data()), pointer(kept),
+                                v_comparison.data(), v_image.data());
+    }
+
+    static void compare_depths(const Place& at, Input1 depth, Array1<const int32_t> places, Input1 measured,
+                               float limit, Array1<float> figures) {
+        expect(figures.shape(0) == 2, "figures: expected [2]");
+        at.compare_depths(compared(depth, places, measured, limit), reinterpret_cast<DepthFigures*>(figures.data()));
+    }
+
+    static void compare_depths_vjp(const Place& at, Input1 depth, Array1<const int32_t> places, Input1 measured,
+                                   float limit, Input1 figures, Input1 v_mean, Array1<float> v_depth) {
+        expect(figures.shape(0) == 2 && v_mean.shape(0) == 1, "figures, v_mean: expected [2], [1]");
+        expect(v_depth.shape(0) == depth.shape(0), "v_depth: expected the shape of depth");
+        at.compare_depths_vjp(compared(depth, places, measured, limit),
+                              reinterpret_cast<const DepthFigures*>(figures.data()), v_mean.data(), v_depth.data());
     }
 
     static void cube_map(const Place& at, Input4 texels, Input2 directions, Input2 world_from_cam, Input1 alpha,
@@ -214,7 +247,10 @@ template <class Place> struct Operations {
         c.def("composite_vjp", &composite_vjp);
         c.def("inspect", &inspect);
         c.def("alone", &alone);
-        c.def("ssim", &ssim);
+        c.def("compare_pictures", &compare_pictures);
+        c.def("compare_pictures_vjp", &compare_pictures_vjp);
+        c.def("compare_depths", &compare_depths);
+        c.def("compare_depths_vjp", &compare_depths_vjp);
         c.def("cube_map", &cube_map);
         c.def("cube_map_vjp", &cube_map_vjp);
         c.def("adam_rows", &adam_rows);
@@ -317,6 +353,34 @@ template <class Place> struct Operations {
                 entries.shape(0),
                 slots.shape(0),
                 slots.data()};
+    }
+
+    static void expect_same_shape(const auto& array, const auto& other, const char* message) {
+        for (int i = 0; i < 4; i++) expect(array.shape(i) == other.shape(i), message);
+    }
+
+    static void expect_kept(const auto& kept, const Input4& image) {
+        expect(!kept || kept->shape(0) == 3 * image.size(), "kept: expected [3 * values of image]");
+    }
+
+    static ComparedPictures compared(const Input4& image, const Colors& truth, const Mask& counts) {
+        std::visit([&](const auto& t) { expect_same_shape(t, image, "truth: expected the shape of image"); }, truth);
+        for (int i = 0; i < 3; i++) expect(!counts || counts->shape(i) == image.shape(i), "counts: expected [B, H, W]");
+        const auto* floats = std::get_if<Input4>(&truth);
+        const auto* bytes = std::get_if<Array4<const uint8_t>>(&truth);
+        return {image.shape(0),
+                (int)image.shape(1),
+                (int)image.shape(2),
+                (int)image.shape(3),
+                image.data(),
+                floats ? floats->data() : nullptr,
+                bytes ? bytes->data() : nullptr,
+                pointer(counts)};
+    }
+
+    static ComparedDepths compared(Input1 depth, Array1<const int32_t> places, Input1 measured, float limit) {
+        expect(places.shape(0) == measured.shape(0), "places, measured: expected [M]");
+        return {depth.shape(0), places.shape(0), depth.data(), places.data(), measured.data(), limit};
     }
 
     static CubeMapInputs cube_map_inputs(Input4 texels, Input2 directions, Input2 world_from_cam, Input1 alpha,

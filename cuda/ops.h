@@ -123,6 +123,40 @@ struct CubeMapInputs {
     float least_light;            // 1 - alpha up to which nothing shows
 };
 
+// Pictures that are compared with true ones.
+struct ComparedPictures {
+    int64_t pictures;
+    int height, width, channels;
+    const float* image;          // [pictures, height, width, channels]
+    const float* truth;          // the same; null: the truth is
+    const uint8_t* truth_bytes;  // the same in steps of 1 / 255
+    const bool* counts;          // [pictures, height, width] pixels that do; null: all of them
+};
+
+// The comparison is (constant + absolute * mean |image - truth| + similarity * mean SSIM) / share of pixels that count.
+struct ComparisonWeights {
+    float constant, absolute, similarity;  // SSIM is not looked at where its weight is 0
+};
+
+// What a comparison comes to: itself, the mean squared difference, and 1 / values that count.
+struct PictureFigures {
+    float comparison, squared, one_value;
+};
+
+// Depths [pixels] that are compared with measured ones [count].
+struct ComparedDepths {
+    int64_t pixels, count;
+    const float* depth;     // where it is not above 0, nothing is drawn
+    const int32_t* places;  // which pixels were measured, each at most once
+    const float* measured;  // above 0
+    float limit;            // on each error
+};
+
+// The mean error of what is drawn, and 1 / points where something is.
+struct DepthFigures {
+    float mean, one_point;
+};
+
 // A tensor that is optimised, row by row.
 struct AdamInputs {
     int64_t rows, width;

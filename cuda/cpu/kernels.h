@@ -26,8 +26,15 @@ void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_ind
 // Alpha of each object's Gaussians without anything else, inside its window.
 void alone(const AloneInputs&, float* alpha);
 
-// Mean structural similarity of pictures [pictures, H, W, channels] and, if wanted, its gradient with respect to a.
-double ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* gradient);
+// Pictures beside true ones. `kept` [3, values] is what the gradient wants to know of SSIM; null without either.
+PictureFigures compare_pictures(const ComparedPictures&, const ComparisonWeights&, float* kept);
+// The gradient of a comparison; `v_value` is its upstream gradient times the weight of one value.
+void compare_pictures_vjp(const ComparedPictures&, const ComparisonWeights&, const float* kept, float v_value,
+                          float* v_image);
+
+// Depths beside measured ones; `v_point` is the mean's upstream gradient times the weight of one point.
+DepthFigures compare_depths(const ComparedDepths&);
+void compare_depths_vjp(const ComparedDepths&, float v_point, float* v_depth);
 
 // The picture [pixels, 3] over a cube map, and the gradients of alpha and texels; the picture's own is that of `out`.
 void cube_map(const CubeMapInputs&, const float* image, float* out);
@@ -54,7 +61,10 @@ struct Kernels {
     decltype(&gsrecon::composite_vjp) composite_vjp;
     decltype(&gsrecon::inspect) inspect;
     decltype(&gsrecon::alone) alone;
-    decltype(&gsrecon::ssim) ssim;
+    decltype(&gsrecon::compare_pictures) compare_pictures;
+    decltype(&gsrecon::compare_pictures_vjp) compare_pictures_vjp;
+    decltype(&gsrecon::compare_depths) compare_depths;
+    decltype(&gsrecon::compare_depths_vjp) compare_depths_vjp;
     decltype(&gsrecon::cube_map) cube_map;
     decltype(&gsrecon::cube_map_vjp) cube_map_vjp;
     decltype(&gsrecon::adam_rows) adam_rows;

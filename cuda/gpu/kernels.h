@@ -58,10 +58,17 @@ void composite_vjp(const CompositeInputs&, const TileLists&, const TileSlots&, c
 void inspect(const CompositeInputs&, const TileLists&, const int32_t* object_index, const InspectOutputs&, Stream);
 void alone(const AloneInputs&, int64_t pixels, float* alpha, Stream);
 
-size_t ssim_workspace(int64_t pictures, int height, int width, int channels, bool gradient);
-// As the CPU's; the mean goes to the device.
-void ssim(const float* a, const float* b, int64_t pictures, int height, int width, int channels, float* mean,
-          float* gradient, void* workspace, size_t bytes, Stream);
+// As the CPU's; figures and upstream gradients are on the device.
+size_t compare_pictures_workspace(const ComparedPictures&);
+void compare_pictures(const ComparedPictures&, const ComparisonWeights&, PictureFigures*, float* kept, void* workspace,
+                      size_t bytes, Stream);
+void compare_pictures_vjp(const ComparedPictures&, const ComparisonWeights&, const PictureFigures*, const float* kept,
+                          const float* v_comparison, float* v_image, Stream);
+
+// A place out of range is as one where nothing is drawn.
+size_t compare_depths_workspace(const ComparedDepths&);
+void compare_depths(const ComparedDepths&, DepthFigures*, void* workspace, size_t bytes, Stream);
+void compare_depths_vjp(const ComparedDepths&, const DepthFigures*, const float* v_mean, float* v_depth, Stream);
 
 void cube_map(const CubeMapInputs&, const float* image, float* out, Stream);
 void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels, Stream);

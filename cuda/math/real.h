@@ -31,6 +31,7 @@ GSRECON_HD float maximum(float a, float b) { return fmaxf(a, b); }
 GSRECON_HD float minimum(float a, float b) { return b < a ? b : a; }
 GSRECON_HD float maximum(float a, float b) { return a < b ? b : a; }
 #endif
+GSRECON_HD float sign(float x) { return (float)((x > 0.0f) - (x < 0.0f)); }
 GSRECON_HD double select(bool condition, double yes, double no) { return condition ? yes : no; }
 GSRECON_HD double square_root(double x) { return sqrt(x); }
 GSRECON_HD double arc_tangent(double x) { return atan(x); }

@@ -44,5 +44,10 @@ template <class R> GSRECON_HD R similarity(const WindowMeans<R>& m, WindowGradie
     return value;
 }
 
+// Gradient of a sum of similarities with respect to a value of picture a, from the terms' means around it.
+template <class R> GSRECON_HD R similarity_vjp(const WindowGradient<R>& v, R a, R b) {
+    return v.a + 2.0f * a * v.aa + b * v.ab;
+}
+
 }  // namespace GSRECON_ISA
 }  // namespace gsrecon

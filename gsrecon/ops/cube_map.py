@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from gsrecon.ops import _native_pictures
+from gsrecon.ops import _native_cube_map
 from gsrecon.ops._native import is_compiled
 
 LEAST_LIGHT = 0.002
@@ -34,7 +34,7 @@ def over_cube_map(
     exact = texels.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
     if exact or not is_compiled(*tensors):
         return over_cube_map_reference(*tensors)
-    shown = _native_pictures.cube_map(
+    shown = _native_cube_map.cube_map(
         image.reshape(-1, 3),
         alpha.reshape(-1),
         texels,

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gsrecon.ops import _native_pictures
 from gsrecon.ops._native import is_compiled
+from gsrecon.ops._native_comparison import ComparisonWeights, compare_pictures
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -37,13 +37,13 @@ def psnr(
 def ssim(image: Float[Tensor, "*batch H W 3"], truth: Float[Tensor, "*batch H W 3"]) -> Float[Tensor, ""]:
     """Mean structural similarity of pictures in [0, 1]; differentiable in both.
 
-    float32 goes through one compiled pass for value and gradient; everything else, and a truth that wants a
+    float32 goes through compiled kernels for value and gradient; everything else, and a truth that wants a
     gradient, through `ssim_map`, the reference.
     """
     compiled = is_compiled(image, truth) and image.shape == truth.shape
     if not compiled or truth.requires_grad or image.numel() == 0:
         return ssim_map(image, truth).mean()
-    return _native_pictures.ssim(image.reshape(-1, *image.shape[-3:]), truth.reshape(-1, *truth.shape[-3:]))
+    return compare_pictures(image, truth, None, ComparisonWeights(constant=0, absolute=0, similarity=1))[0]
 
 
 def ssim_map(

@@ -15,6 +15,7 @@ from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.gaussians.schedule import Rounds
 from gsrecon.ops.device import pick_device
 from gsrecon.ops.device_errors import device_errors
+from gsrecon.ops.picture_loss import picture_loss
 from gsrecon.ops.settings import RasterInfo
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.render import render_frame
@@ -23,7 +24,7 @@ from gsrecon.train.checkpoint import has_checkpoint, load_checkpoint, save_check
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.held_out import score_held_out
 from gsrecon.train.initialise import start_scene
-from gsrecon.train.losses import depth_loss, picture_loss, regularisers
+from gsrecon.train.losses import depth_loss, regularisers
 from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
 from gsrecon.train.progress import Observer, Progress, SceneObserver, TrainResult
 from gsrecon.train.run_folder import RunFolder
@@ -156,11 +157,11 @@ def _fit_view(
     assert graph.recording is not None
     drawn = render_frame(graph, graph.recording, view.frame, settings, config.backend)
     watch.lap("render")
-    truth = view.image.float() / 255
-    picture, squared = picture_loss(drawn.image[0], truth, view.counts, config.weights.ssim)
+    counts = None if view.counts is None else view.counts[None]
+    picture, squared = picture_loss(drawn.image, view.image[None], counts, config.weights.ssim)
     parts = regularisers(graph, drawn, view, config.weights, config.density)
     if settings.depth and drawn.depth is not None:
-        parts["depth"] = config.weights.depth * 0.1**before * depth_loss(drawn.depth[0], view)
+        parts["depth"] = config.weights.depth * 0.1**before * depth_loss(drawn.depth, view)
     loss = picture + sum(parts.values())
     watch.lap("loss")
     loss.backward()

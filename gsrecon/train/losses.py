@@ -2,14 +2,13 @@
 
 import math
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.gaussians.density import DensityConfig
 from gsrecon.gaussians.density_mcmc import MCMCDensity
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.ops.metrics import ssim
+from gsrecon.ops.depth_loss import log_depth_loss
 from gsrecon.ops.settings import Rasterized
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.deformation import Deformation
@@ -24,35 +23,9 @@ _ANSWERS = 256
 """As many answers of lidar sweeps are compared with the DEM in each step."""
 
 
-def picture_loss(
-    image: Float[Tensor, "H W 3"],
-    truth: Float[Tensor, "H W 3"],
-    counts: Bool[Tensor, "H W"] | None,
-    ssim_share: float,
-) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """(1 - share) L1 + share (1 - SSIM) over the pixels that count, and the mean squared error beside it.
-
-    Pixels that do not count are replaced by the truth: they add nothing and pull nowhere.
-    """
-    if counts is not None:
-        image = torch.where(counts[:, :, None], image, truth)
-    share_counting = 1.0 if counts is None else counts.float().mean().clamp_min(1e-6)
-    difference = image - truth
-    absolute = difference.abs().mean() / share_counting
-    squared = difference.detach().square().mean() / share_counting
-    if ssim_share == 0.0:
-        return absolute, squared
-    dissimilar = (1 - ssim(image, truth)) / share_counting
-    return (1 - ssim_share) * absolute + ssim_share * dissimilar, squared
-
-
-def depth_loss(depth: Float[Tensor, "H W"], view: View) -> Float[Tensor, ""]:
+def depth_loss(depth: Float[Tensor, "*batch H W"], view: View) -> Float[Tensor, ""]:
     """Mean |log(rendered / measured)| over pixels with a lidar point where something is drawn."""
-    rendered = depth.reshape(-1)[view.depth_pixels]
-    drawn = rendered > 0
-    # Where nothing is drawn the measured depth stands in: the error is 0 and so is its gradient.
-    error = (torch.where(drawn, rendered, view.depths).log() - view.depths.log()).abs()
-    return error.clamp(max=_LARGEST_DEPTH_ERROR).sum() / drawn.sum().clamp_min(1)
+    return log_depth_loss(depth, view.depth_pixels, view.depths, _LARGEST_DEPTH_ERROR)
 
 
 def needle_loss(gaussians: Gaussians) -> Float[Tensor, ""]:

@@ -39,7 +39,7 @@ class View:
     moving: Bool[Tensor, "H W"] | None
     """Pixels known to show moving objects; None where the picture has none."""
     depth_pixels: Int32[Tensor, " M"]
-    """Flat indices into [H, W] of pixels with a lidar point."""
+    """Flat indices into [H, W] of pixels with a lidar point, each once."""
     depths: Float[Tensor, " M"]
     """Depths along z there [m]."""
 

@@ -21,7 +21,7 @@ between two CUDA events, from an idle GPU on.
   `render_mode="RGB+ED"`. Both blend four channels and divide the depth by alpha. **forward + backward**
   adds the gradients of all parameters for a fixed upstream gradient.
 - **training step** is a step on colours alone: activations, L1 and SSIM, statistics for densification
-  from absolute gradients, the optimiser; the loss is read once. Ours: fused SSIM, the classic strategy's
+  from absolute gradients, the optimiser; the loss is read once. Ours: a fused loss, the classic strategy's
   `observe`, Adam over visible rows in one pass. gsplat's: SSIM by torch's convolutions,
   `DefaultStrategy` with `absgrad`, `torch.optim.Adam(fused=True)` for each parameter.
 - **memory** is the peak allocated beyond parameters, gradients and moments.

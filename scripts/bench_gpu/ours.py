@@ -6,7 +6,7 @@ from torch import Tensor
 from gsrecon.gaussians.density_classic import ClassicDensity, ClassicStrategy
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.ops.adam import AdamStep, adam_rows
-from gsrecon.ops.metrics import ssim
+from gsrecon.ops.picture_loss import picture_loss
 from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.ops.splats import Splats
@@ -67,8 +67,7 @@ class OurTraining:
     def step(self) -> float:
         """One step; gives the loss, which training reads every time."""
         drawn = rasterize(self._gaussians.to_splats(), self._cameras, _TRAINING)
-        absolute = (drawn.image - self._truth).abs().mean()
-        loss = (1 - SSIM_SHARE) * absolute + SSIM_SHARE * (1 - ssim(drawn.image, self._truth))
+        loss, _ = picture_loss(drawn.image, self._truth, None, SSIM_SHARE)
         loss.backward()
         probe = drawn.info.absgrad_probe
         assert probe is not None

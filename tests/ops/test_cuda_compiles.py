@@ -13,7 +13,7 @@ import pytest
 from gsrecon.ops import _native
 
 CUDA = Path(__file__).parents[2] / "cuda"
-HOT = ("project", "project_vjp", "composite", "composite_vjp", "inspect", "ssim")
+HOT = ("project", "project_vjp", "composite", "composite_vjp", "inspect", "compare_pictures")
 GENERATIONS = (75, 90, 100, 120)
 
 

@@ -16,7 +16,8 @@ from gsrecon.ops import mcmc
 from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.ops.alone import draw_alone
 from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
-from gsrecon.ops.metrics import ssim, ssim_map
+from gsrecon.ops.depth_loss import log_depth_loss, log_depth_loss_reference
+from gsrecon.ops.picture_loss import picture_loss, picture_loss_reference
 from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.reference import rasterize_reference
 from gsrecon.ops.settings import Rasterized
@@ -90,24 +91,36 @@ def test_other_kernels_on_real_threads_agree_with_the_reference(generator: torch
     leaf, exact = image.clone().requires_grad_(), image.double().requires_grad_()
     texels = torch.rand(6, 4, 4, 3, generator=generator)
     alpha, directions = torch.rand(19, 21, generator=generator), torch.randn(19, 21, 3, generator=generator)
+    places = torch.randperm(2 * 19 * 21, generator=generator)[:21].int()
     adam = torch.rand(4, 70, 5, generator=generator)
     adam[0, ::3] = 0
     stepped, scene = adam.clone(), random_scene(replace(SMALL, objects=3))
     with cuda_on_the_processor("threads"):
-        mean = ssim(leaf, truth)
-        mean.backward()
+        loss, _ = picture_loss(leaf, truth, None, 0.3)
+        loss.backward()
+        measured = log_depth_loss(
+            depth := leaf.detach()[..., 0].requires_grad_(), places, truth[0, 0, :, 1], 0.5
+        )
+        measured.backward()
         sky = texels.clone().requires_grad_()
         shown = over_cube_map(image[0], alpha, sky, directions, torch.eye(3))
         (v_sky,) = torch.autograd.grad(shown.square().sum(), sky)
         adam_rows([AdamStep(3, 1e-2)] * 2, *(t.split([30, 40]) for t in stepped))
         single = scene.to(torch.float32)
         alone = draw_alone(single.splats, single.cameras, single.settings, 3)
-    expected = ssim_map(exact, truth.double()).mean()
+    expected, _ = picture_loss_reference(exact, truth.double(), None, 0.3)
     expected.backward()
     assert leaf.grad is not None
     assert exact.grad is not None
-    assert mean.item() == pytest.approx(expected.item(), abs=1e-6)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
     assert relative_error(leaf.grad, exact.grad) < 1e-5
+    exact_depth = depth.detach().double().requires_grad_()
+    told = log_depth_loss_reference(exact_depth, places, truth[0, 0, :, 1].double(), 0.5)
+    told.backward()
+    assert depth.grad is not None
+    assert exact_depth.grad is not None
+    assert measured.item() == pytest.approx(told.item(), rel=1e-5)
+    assert relative_error(depth.grad, exact_depth.grad) < 1e-5
     exact_sky = texels.double().requires_grad_()
     over = over_cube_map_reference(
         *(t.double() for t in (image[0], alpha)), exact_sky, directions.double(), torch.eye(3).double()
@@ -295,12 +308,13 @@ def test_a_launch_that_fails_names_the_kernel_and_the_next_one_runs() -> None:
 def test_memory_that_is_too_small_is_refused_before_anything_is_written() -> None:
     module = shim_module()
     place = module.Cuda(0, 0, lambda size: torch.empty(size // 2, dtype=torch.uint8))
-    pictures, mean = torch.rand(1, 40, 40, 3), torch.empty(1)
+    pictures, figures = torch.rand(1, 40, 40, 3), torch.empty(3)
     with pytest.raises(ValueError, match="allocate: gave less than was asked for"):
-        place.ssim(pictures, pictures, mean, torch.empty_like(pictures))
+        place.compare_pictures(pictures, pictures, None, 0.0, 0.0, 1.0, figures, None)
 
 
 def test_wrong_shapes_are_named() -> None:
     place = shim_module().Cuda(0, 0, lambda size: torch.empty(size, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="mean: expected"):
-        place.ssim(torch.rand(1, 4, 4, 3), torch.rand(1, 4, 4, 3), torch.empty(2), None)
+    pictures = torch.rand(1, 4, 4, 3)
+    with pytest.raises(ValueError, match="figures: expected"):
+        place.compare_pictures(pictures, pictures, None, 0.0, 0.0, 1.0, torch.empty(2), None)

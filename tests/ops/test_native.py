@@ -53,11 +53,11 @@ def test_kernels_run_on_the_tensors_gpu_and_its_current_stream(two_gpus, number)
 
 def test_tensors_of_another_kind_are_refused_with_what_was_expected():
     place = _native.kernels_for(torch.empty(1))
-    a, mean = torch.rand(1, 4, 4, 3), torch.empty(1)
-    place.ssim(a, a, mean, None)
+    a, weights, figures = torch.rand(1, 4, 4, 3), (0.0, 1.0, 0.0), torch.empty(3)
+    place.compare_pictures(a, a, None, *weights, figures, None)
     for wrong in (a.double(), a[0], a.transpose(1, 2), a.to("meta"), a.numpy(), None):
         with pytest.raises(TypeError, match=r"torch.Tensor\[dense float32, 4-d, on the CPU\]"):
-            place.ssim(a, wrong, mean, None)
+            place.compare_pictures(a, wrong, None, *weights, figures, None)
 
 
 def test_gradients_of_gradients_are_refused():

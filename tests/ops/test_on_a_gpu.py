@@ -18,7 +18,8 @@ from torch import Tensor
 from gsrecon.errors import DeviceMemoryError
 from gsrecon.ops import _native
 from gsrecon.ops.adam import AdamStep, adam_rows
-from gsrecon.ops.metrics import ssim
+from gsrecon.ops.depth_loss import log_depth_loss
+from gsrecon.ops.picture_loss import picture_loss
 from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.screen_statistics import ScreenStatistics, add_screen_statistics
 from gsrecon.ops.settings import Rasterized, RasterizeSettings
@@ -95,10 +96,14 @@ def test_work_goes_to_the_current_stream(scene: Scene) -> None:
 def test_with_room_given_nothing_waits_for_the_gpu(scene: Scene) -> None:
     settings = replace(room(scene), ids=False, median_depth=False)
     leaves, parameters = leaves_of(scene)
+    truth = torch.zeros(*scene.cameras.viewmats.shape[:1], 90, 120, 3, dtype=torch.uint8, device="cuda")
+    counts, measured = truth[..., 0] == 0, torch.ones(100, device="cuda")
+    places = torch.arange(100, dtype=torch.int32, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
         drawn = draw(leaves, settings)
-        loss = ssim(drawn.image, torch.zeros_like(drawn.image)) + drawn.alpha.mean()
+        loss, _ = picture_loss(drawn.image, truth, counts, 0.2)
+        loss = loss + log_depth_loss(drawn.depth, places, measured, 0.5) + drawn.alpha.mean()
         loss.backward()
         trained = [parameter for parameter in parameters if parameter.grad is not None]
         first, second = ([torch.zeros_like(parameter) for parameter in trained] for _ in range(2))

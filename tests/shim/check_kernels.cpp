@@ -178,14 +178,46 @@ void rasterizer() {
     require("alone", alone);
 }
 
+void compare(const std::vector<float>& image, const float* truth, const uint8_t* truth_bytes,
+             const ComparisonWeights& weights) {
+    bool counts[2 * kPixels];
+    for (int64_t i = 0; i < 2 * kPixels; i++) counts[i] = i % 5 > 0;
+    const ComparedPictures in = {2, kHeight, kWidth, 3, image.data(), truth, truth_bytes, counts};
+    PictureFigures figures;
+    std::vector<float> kept = room(3 * (int64_t)image.size()), v_image = room((int64_t)image.size());
+    Work work(gpu::compare_pictures_workspace(in));
+    gpu::compare_pictures(in, weights, &figures, kept.data(), work.data(), work.memory.size(), nullptr);
+    require("comparison", {figures.comparison, figures.squared, figures.one_value});
+    const float upstream = 0.5f;
+    gpu::compare_pictures_vjp(in, weights, &figures, kept.data(), &upstream, v_image.data(), nullptr);
+    require("comparison's gradient", v_image);
+}
+
+void compare_depths(const std::vector<float>& depth) {
+    std::vector<int32_t> places(300);
+    for (size_t i = 0; i < places.size(); i++) places[i] = (int32_t)(3 * i);
+    places.back() = -1;
+    const std::vector<float> measured = uniform((int64_t)places.size(), 0.1f, 1);
+    const ComparedDepths in = {(int64_t)depth.size(), (int64_t)places.size(), depth.data(),
+                               places.data(),         measured.data(),        0.5f};
+    DepthFigures figures;
+    std::vector<float> v_depth = room((int64_t)depth.size());
+    Work work(gpu::compare_depths_workspace(in));
+    gpu::compare_depths(in, &figures, work.data(), work.memory.size(), nullptr);
+    require("depth error", {figures.mean, figures.one_point});
+    const float upstream = 0.5f;
+    gpu::compare_depths_vjp(in, &figures, &upstream, v_depth.data(), nullptr);
+    require("depth error's gradient", v_depth);
+}
+
 void pictures() {
     const int64_t values = 2 * kPixels * 3;
     const std::vector<float> a = uniform(values, 0, 1), b = uniform(values, 0, 1);
-    std::vector<float> mean = room(1), gradient = room(values);
-    Work work(gpu::ssim_workspace(2, kHeight, kWidth, 3, true));
-    gpu::ssim(a.data(), b.data(), 2, kHeight, kWidth, 3, mean.data(), gradient.data(), work.data(), work.memory.size(),
-              nullptr);
-    require("ssim", gradient);
+    compare(a, b.data(), nullptr, {0.2f, 0.8f, -0.2f});
+    const std::vector<uint8_t> bytes((size_t)values, 77);
+    compare(a, nullptr, bytes.data(), {0.2f, 0.8f, -0.2f});
+    compare(a, nullptr, bytes.data(), {0.0f, 1.0f, 0.0f});
+    compare_depths(a);
 
     const std::vector<float> texels = uniform(6 * 4 * 4 * 3, 0, 1), directions = uniform(3 * kPixels, -1, 1),
                              rotation = {1, 0, 0, 0, 1, 0, 0, 0, 1}, alpha = uniform(kPixels, 0, 1);

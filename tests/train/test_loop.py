@@ -12,12 +12,12 @@ from gsrecon.scene.render import render_frame
 from gsrecon.train import loop
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.loop import train
-from gsrecon.train.losses import depth_loss, picture_loss
+from gsrecon.train.losses import depth_loss
 from gsrecon.train.progress import Progress
 from gsrecon.train.state import TrainState
 from gsrecon.train.stopwatch import Stopwatch
 from gsrecon.train.views import View
-from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, tiny_drive
+from tests.train.tiny_drive import SPEC, tiny_drive
 
 CONFIG = TrainConfig(
     steps=300,
@@ -172,18 +172,6 @@ def test_the_time_of_a_step_holds_all_of_it(monkeypatch, tmp_path):
     monkeypatch.setattr(TrainState, "change_density", slow)
     result = train(tiny_drive(), SPEC, replace(CONFIG, steps=3, evaluations=0), tmp_path)
     assert 3 * 3600 <= result.seconds < 4 * 3600
-
-
-def test_pixels_that_do_not_count_add_nothing_to_the_loss(generator):
-    image = torch.rand(HEIGHT, WIDTH, 3, generator=generator, requires_grad=True)
-    truth = torch.rand(HEIGHT, WIDTH, 3, generator=generator)
-    counts = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
-    counts[:12] = True
-    loss, squared = picture_loss(image, truth, counts, 0.2)
-    loss.backward()
-    assert image.grad is not None
-    assert bool((image.grad[12:] == 0).all())
-    assert squared.item() == pytest.approx((image - truth)[:12].square().mean().item(), rel=1e-5)
 
 
 def test_depth_loss_is_the_log_ratio_where_something_is_drawn():

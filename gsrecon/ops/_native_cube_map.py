@@ -1,4 +1,4 @@
-"""The compiled kernels around the rasterizer as torch operations: SSIM, a cube map behind a picture."""
+"""A cube map behind a picture as a torch operation."""
 
 from typing import Any
 
@@ -8,27 +8,6 @@ from torch import Tensor
 from gsrecon.ops import _native
 from gsrecon.ops._native import all_dense, dense, pooled_like
 from gsrecon.ops._once_differentiable import once_differentiable
-
-
-class _Ssim(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, image: Tensor, truth: Tensor, recording: bool) -> Tensor:
-        gradient = pooled_like(image) if recording and ctx.needs_input_grad[0] else None
-        mean = image.new_empty(1)
-        _native.kernels_for(image).ssim(dense(image), dense(truth), mean, gradient)
-        ctx.save_for_backward(gradient)
-        return mean[0]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradients[0] * gradient, None, None
-
-
-def ssim(image: Tensor, truth: Tensor) -> Tensor:
-    """Mean structural similarity of pictures [B, H, W, C] float32; differentiable once, in `image` alone."""
-    return _Ssim.apply(image, truth, torch.is_grad_enabled())  # pyright: ignore[reportReturnType] - one tensor
 
 
 class _CubeMap(torch.autograd.Function):
