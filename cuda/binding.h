@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
@@ -26,8 +27,8 @@ inline void expect(bool holds, const char* message) {
 // Torch's names, looked up once: when the module is imported, as the interpreter's lock may be let go on the way.
 struct Torch {
     nb::object module = nb::module_::import_("torch"), tensor = module.attr("Tensor");
-    nb::object float32 = module.attr("float32"), int32 = module.attr("int32"), int64 = module.attr("int64"),
-               uint8 = module.attr("uint8"), boolean = module.attr("bool");
+    nb::object float32 = module.attr("float32"), float64 = module.attr("float64"), int32 = module.attr("int32"),
+               int64 = module.attr("int64"), uint8 = module.attr("uint8"), boolean = module.attr("bool");
     nb::object dtype = name("dtype"), shape = name("shape"), is_cpu = name("is_cpu"), is_cuda = name("is_cuda"),
                is_contiguous = name("is_contiguous"), stride = name("stride"), data_ptr = name("data_ptr");
 
@@ -52,6 +53,10 @@ template <class T> struct TypeName;
 template <> struct TypeName<float> {
     static constexpr auto dtype = &Torch::float32;
     static constexpr auto name = nb::detail::const_name("float32");
+};
+template <> struct TypeName<double> {
+    static constexpr auto dtype = &Torch::float64;
+    static constexpr auto name = nb::detail::const_name("float64");
 };
 template <> struct TypeName<int32_t> {
     static constexpr auto dtype = &Torch::int32;

@@ -17,7 +17,7 @@ void bind_gpu(nb::module_&);  // module_gpu.cpp
 
 namespace {
 
-// The CPU as a place: each operation without the interpreter's lock.
+// The CPU as a place: each operation that may take long without the interpreter's lock.
 struct Cpu {
     using Memory = CpuMemory;
 
@@ -80,6 +80,33 @@ struct Cpu {
     void cube_map_vjp(const CubeMapInputs& in, const float* v_out, float* v_alpha, float* v_texels) const {
         const nb::gil_scoped_release unlocked;
         kernels().cube_map_vjp(in, v_out, v_alpha, v_texels);
+    }
+    void exposure(const ExposureInputs& in, float* out) const {
+        const nb::gil_scoped_release unlocked;
+        kernels().exposure(in, out);
+    }
+    void exposure_vjp(const ExposureInputs& in, const float* v_out, const ExposureGradients& out) const {
+        const nb::gil_scoped_release unlocked;
+        kernels().exposure_vjp(in, v_out, out);
+    }
+    void rig_camera(const RigCorrections& corrections, const RigCamera& camera, float* viewmat) const {
+        kernels().rig_camera(corrections, camera, viewmat);
+    }
+    void rig_camera_vjp(const RigCorrections& corrections, const RigCamera& camera, const float* v_viewmat,
+                        const RigCorrectionGradients& out) const {
+        kernels().rig_camera_vjp(corrections, camera, v_viewmat, out);
+    }
+    void se3_exps(int64_t count, const double* tangents, double* motions) const {
+        kernels().se3_exps(count, tangents, motions);
+    }
+    void se3_exps_vjp(int64_t count, const double* tangents, const double* v_motions, double* v_tangents) const {
+        kernels().se3_exps_vjp(count, tangents, v_motions, v_tangents);
+    }
+    void mean_squares(const MeanSquaresInputs& in, float* sum_of_means) const {
+        *sum_of_means = (float)kernels().mean_squares(in);
+    }
+    void mean_squares_vjp(const MeanSquaresInputs& in, const float* v_sum, const MeanSquaresGradients& out) const {
+        kernels().mean_squares_vjp(in, *v_sum, out);
     }
     void adam_rows(const std::vector<AdamTask>& tasks) const {
         const nb::gil_scoped_release unlocked;

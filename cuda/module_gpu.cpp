@@ -97,6 +97,40 @@ struct Cuda {
         const gpu::DeviceGuard guard(device);
         gpu::cube_map_vjp(in, v_out, v_alpha, v_texels, stream);
     }
+    void exposure(const ExposureInputs& in, float* out) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::exposure(in, out, stream);
+    }
+    void exposure_vjp(const ExposureInputs& in, const float* v_out, const ExposureGradients& out) const {
+        const gpu::DeviceGuard guard(device);
+        const Lent work = lend(gpu::exposure_vjp_workspace(in));
+        gpu::exposure_vjp(in, v_out, out, work.data, work.bytes, stream);
+    }
+    void rig_camera(const RigCorrections& corrections, const RigCamera& camera, float* viewmat) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::rig_camera(corrections, camera, viewmat, stream);
+    }
+    void rig_camera_vjp(const RigCorrections& corrections, const RigCamera& camera, const float* v_viewmat,
+                        const RigCorrectionGradients& out) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::rig_camera_vjp(corrections, camera, v_viewmat, out, stream);
+    }
+    void se3_exps(int64_t count, const double* tangents, double* motions) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::se3_exps(count, tangents, motions, stream);
+    }
+    void se3_exps_vjp(int64_t count, const double* tangents, const double* v_motions, double* v_tangents) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::se3_exps_vjp(count, tangents, v_motions, v_tangents, stream);
+    }
+    void mean_squares(const MeanSquaresInputs& in, float* sum_of_means) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::mean_squares(in, sum_of_means, stream);
+    }
+    void mean_squares_vjp(const MeanSquaresInputs& in, const float* v_sum, const MeanSquaresGradients& out) const {
+        const gpu::DeviceGuard guard(device);
+        gpu::mean_squares_vjp(in, v_sum, out, stream);
+    }
     void adam_rows(std::vector<AdamTask> tasks) const {
         const gpu::DeviceGuard guard(device);
         gpu::adam_rows(std::move(tasks), stream);

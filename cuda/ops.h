@@ -157,6 +157,53 @@ struct DepthFigures {
     float mean, one_point;
 };
 
+// A value that is linear between two rows of a table: (1 - share) before + share after.
+struct BetweenRows {
+    int64_t before, after;
+    double share;
+};
+
+// Corrections of recorded poses: tangent vectors of a rig at its knots, in its axes, and of its cameras, in theirs.
+template <class T> struct RigTables {
+    int64_t knots, cameras;
+    T *rig_translations, *rig_rotations;        // [knots, 3] m, rad
+    T *camera_translations, *camera_rotations;  // [cameras, 3]
+};
+using RigCorrections = RigTables<const float>;
+using RigCorrectionGradients = RigTables<float>;
+
+// A camera of the rig when it took a picture; matrices 4 x 4, as recorded.
+struct RigCamera {
+    BetweenRows row, knots;  // its own row is one: before and after are the same
+    double ego_from_cam[16], world_from_cam[16];
+};
+
+// A picture's exposure, log gain and bias (RGB each): its camera's own and, unless `alone`, that between two pictures.
+struct ExposureInputs {
+    int64_t pixels, cameras, pictures;
+    const float* image;           // [pixels, 3]
+    const float* camera_values;   // [cameras, 6]
+    const float* picture_values;  // [pictures, 6]
+    BetweenRows camera, picture;  // the camera's row is one: before and after are the same
+    bool alone;
+};
+struct ExposureGradients {
+    float* image;  // null when not wanted
+    float *camera_values, *picture_values;
+};
+
+// The sum of weight * (mean square) over a few tables, none of them empty.
+constexpr int kMostTables = 8;
+struct MeanSquaresInputs {
+    int count;
+    const float* values[kMostTables];
+    int64_t sizes[kMostTables];
+    double weights[kMostTables];
+};
+struct MeanSquaresGradients {
+    float* values[kMostTables];
+};
+
 // A tensor that is optimised, row by row.
 struct AdamInputs {
     int64_t rows, width;

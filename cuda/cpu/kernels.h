@@ -40,6 +40,21 @@ void compare_depths_vjp(const ComparedDepths&, float v_point, float* v_depth);
 void cube_map(const CubeMapInputs&, const float* image, float* out);
 void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels);
 
+// The picture as a camera exposed it, and the gradients of the picture and both tables.
+void exposure(const ExposureInputs&, float* out);
+void exposure_vjp(const ExposureInputs&, const float* v_out, const ExposureGradients&);
+
+// cam_from_world [4, 4] of a corrected camera, and the gradients of the corrections.
+void rig_camera(const RigCorrections&, const RigCamera&, float* viewmat);
+void rig_camera_vjp(const RigCorrections&, const RigCamera&, const float* v_viewmat, const RigCorrectionGradients&);
+
+// Rigid motions [count, 4, 4] of tangent vectors [count, 6], and their gradient.
+void se3_exps(int64_t count, const double* tangents, double* motions);
+void se3_exps_vjp(int64_t count, const double* tangents, const double* v_motions, double* v_tangents);
+
+double mean_squares(const MeanSquaresInputs&);
+void mean_squares_vjp(const MeanSquaresInputs&, float v_sum, const MeanSquaresGradients&);
+
 // Adam on every row of every tensor whose gradient is not zero; all others stay as they are, moments too.
 void adam_rows(const std::vector<AdamTask>&);
 
@@ -67,6 +82,14 @@ struct Kernels {
     decltype(&gsrecon::compare_depths_vjp) compare_depths_vjp;
     decltype(&gsrecon::cube_map) cube_map;
     decltype(&gsrecon::cube_map_vjp) cube_map_vjp;
+    decltype(&gsrecon::exposure) exposure;
+    decltype(&gsrecon::exposure_vjp) exposure_vjp;
+    decltype(&gsrecon::rig_camera) rig_camera;
+    decltype(&gsrecon::rig_camera_vjp) rig_camera_vjp;
+    decltype(&gsrecon::se3_exps) se3_exps;
+    decltype(&gsrecon::se3_exps_vjp) se3_exps_vjp;
+    decltype(&gsrecon::mean_squares) mean_squares;
+    decltype(&gsrecon::mean_squares_vjp) mean_squares_vjp;
     decltype(&gsrecon::adam_rows) adam_rows;
     decltype(&gsrecon::add_screen_statistics) add_screen_statistics;
     decltype(&gsrecon::perceptron) perceptron;

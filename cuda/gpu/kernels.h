@@ -73,6 +73,22 @@ void compare_depths_vjp(const ComparedDepths&, const DepthFigures*, const float*
 void cube_map(const CubeMapInputs&, const float* image, float* out, Stream);
 void cube_map_vjp(const CubeMapInputs&, const float* v_out, float* v_alpha, float* v_texels, Stream);
 
+void exposure(const ExposureInputs&, float* out, Stream);
+size_t exposure_vjp_workspace(const ExposureInputs&);
+void exposure_vjp(const ExposureInputs&, const float* v_out, const ExposureGradients&, void* workspace, size_t bytes,
+                  Stream);
+
+void rig_camera(const RigCorrections&, const RigCamera&, float* viewmat, Stream);
+void rig_camera_vjp(const RigCorrections&, const RigCamera&, const float* v_viewmat, const RigCorrectionGradients&,
+                    Stream);
+
+void se3_exps(int64_t count, const double* tangents, double* motions, Stream);
+void se3_exps_vjp(int64_t count, const double* tangents, const double* v_motions, double* v_tangents, Stream);
+
+// The sum, and its gradient, are on the device.
+void mean_squares(const MeanSquaresInputs&, float* sum_of_means, Stream);
+void mean_squares_vjp(const MeanSquaresInputs&, const float* v_sum, const MeanSquaresGradients&, Stream);
+
 // One launch for up to 48 tensors.
 void adam_rows(std::vector<AdamTask>, Stream);
 

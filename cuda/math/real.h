@@ -1,5 +1,6 @@
 // The arithmetic every formula is written in: R is float or double on the host, float on the device, or a vector of
-// floats (cpu/simd.h, included before the formulas), so that one formula serves the scalar and the vector code.
+// floats (cpu/simd.h, included before the formulas), so that one formula serves the scalar and the vector code. Poses
+// far from the origin are double everywhere.
 #pragma once
 
 #include <cmath>
@@ -78,6 +79,17 @@ template <class R> GSRECON_HD Mat3<R> transposed_times(const Mat3<R>& a, const M
 // a b^T
 template <class R> GSRECON_HD Mat3<R> times_transposed(const Mat3<R>& a, const Mat3<R>& b) {
     return {times(b, a.r0), times(b, a.r1), times(b, a.r2)};
+}
+template <class R> GSRECON_HD Mat3<R> operator+(const Mat3<R>& a, const Mat3<R>& b) {
+    return {a.r0 + b.r0, a.r1 + b.r1, a.r2 + b.r2};
+}
+template <class R> GSRECON_HD Mat3<R> transposed(const Mat3<R>& m) {
+    return {{m.r0.x, m.r1.x, m.r2.x}, {m.r0.y, m.r1.y, m.r2.y}, {m.r0.z, m.r1.z, m.r2.z}};
+}
+// a b^T
+template <class R> GSRECON_HD Mat3<R> outer(Vec3<R> a, Vec3<R> b) { return {a.x * b, a.y * b, a.z * b}; }
+template <class R> GSRECON_HD Vec3<R> cross(Vec3<R> a, Vec3<R> b) {
+    return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
 // diag(s) from the right: scales the columns
 template <class R> GSRECON_HD Mat3<R> scale_columns(const Mat3<R>& m, Vec3<R> s) {

@@ -65,11 +65,11 @@ def cuda_problem() -> str | None:
     return _find_cuda_problem() or None
 
 
-def is_compiled(*tensors: Tensor) -> bool:
-    """Whether compiled kernels take such tensors: float32, all on the CPU, or all on a GPU that has some."""
-    device, float32 = tensors[0].device, torch.float32
+def is_compiled(*tensors: Tensor, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether compiled kernels take them: of one type, all on the CPU, or all on a GPU that has some."""
+    device = tensors[0].device
     for tensor in tensors:  # `all` over a generator takes twice as long
-        if tensor.dtype is not float32 or tensor.device != device:
+        if tensor.dtype is not dtype or tensor.device != device:
             return False
     return device.type == "cpu" or (device.type == "cuda" and cuda_problem() is None)
 

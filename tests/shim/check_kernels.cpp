@@ -248,6 +248,51 @@ void adam() {
     for (const auto& moments : second_moments) require("adam", moments);
 }
 
+void corrections() {
+    constexpr int64_t knots = 200, cameras = 3, pictures = 150;
+    const std::vector<float> of_rig = uniform(3 * knots, -1, 1), of_cameras = uniform(3 * cameras, -0.1f, 0.1f);
+    const RigCorrections tables = {knots, cameras, of_rig.data(), of_rig.data(), of_cameras.data(), of_cameras.data()};
+    const RigCamera camera = {{2, 2, 0.0},
+                              {198, 199, 0.3},
+                              {0, 0, 1, 1, -1, 0, 0, 0, 0, -1, 0, 1.5, 0, 0, 0, 1},
+                              {0, 0, 1, 500, -1, 0, 0, -30, 0, -1, 0, 1.5, 0, 0, 0, 1}};
+    const std::vector<float> v = uniform(16, -1, 1);
+    std::vector<float> viewmat = room(16), v_moves = room(3 * knots), v_turns = room(3 * knots),
+                       v_own_moves = room(3 * cameras), v_own_turns = room(3 * cameras);
+    gpu::rig_camera(tables, camera, viewmat.data(), nullptr);
+    gpu::rig_camera_vjp(tables, camera, v.data(),
+                        {knots, cameras, v_moves.data(), v_turns.data(), v_own_moves.data(), v_own_turns.data()},
+                        nullptr);
+    for (const auto* values : {&viewmat, &v_moves, &v_turns, &v_own_moves, &v_own_turns}) require("camera", *values);
+
+    const std::vector<float> drawn = uniform(22 * 70, -1, 1);
+    const std::vector<double> tangents(drawn.begin(), drawn.begin() + 6 * 70),
+        v_motions(drawn.begin() + 6 * 70, drawn.end());
+    std::vector<double> motions(16 * 70, NAN), v_tangents(6 * 70, NAN);
+    gpu::se3_exps(70, tangents.data(), motions.data(), nullptr);
+    gpu::se3_exps_vjp(70, tangents.data(), v_motions.data(), v_tangents.data(), nullptr);
+    for (const auto* values : {&motions, &v_tangents}) require("motions", {values->begin(), values->end()});
+
+    const std::vector<float> image = uniform(3 * kPixels, 0, 1), v_out = uniform(3 * kPixels, -1, 1),
+                             of_camera = uniform(6 * cameras, -1, 1), of_pictures = uniform(6 * pictures, -1, 1);
+    const ExposureInputs exposure = {kPixels,      cameras,          pictures,
+                                     image.data(), of_camera.data(), of_pictures.data(),
+                                     {0, 0, 0},    {148, 149, 0.25}, false};
+    std::vector<float> out = room(3 * kPixels), v_image = room(3 * kPixels), v_camera = room(6 * cameras),
+                       v_pictures = room(6 * pictures);
+    gpu::exposure(exposure, out.data(), nullptr);
+    Work work(gpu::exposure_vjp_workspace(exposure));
+    gpu::exposure_vjp(exposure, v_out.data(), {v_image.data(), v_camera.data(), v_pictures.data()}, work.data(),
+                      work.memory.size(), nullptr);
+    for (const auto* values : {&out, &v_image, &v_camera, &v_pictures}) require("exposure", *values);
+
+    const MeanSquaresInputs squares = {2, {of_rig.data(), of_cameras.data()}, {3 * knots, 3 * cameras}, {1e2, 1e4}};
+    std::vector<float> sum = room(1);
+    gpu::mean_squares(squares, sum.data(), nullptr);
+    gpu::mean_squares_vjp(squares, sum.data(), {{v_moves.data(), v_own_moves.data()}}, nullptr);
+    for (const auto* values : {&sum, &v_moves, &v_own_moves}) require("mean squares", *values);
+}
+
 void densification() {
     const Gaussians g;
     const std::vector<float> log_scales = uniform(3 * kGaussians, -2, 0), logits = uniform(kGaussians, -8, 0),
@@ -277,6 +322,7 @@ int main() {
     rasterizer();
     pictures();
     adam();
+    corrections();
     densification();
     std::puts("every kernel ran");
 }
