@@ -32,13 +32,18 @@ from gsrecon.ops import (
     cube_map,
     depth_loss,
     device,
+    exposure,
     knn,
+    mean_squares,
     metrics,
     perceptron,
     picture_loss,
     rasterize,
+    rig_camera,
+    rigid_motions,
     screen_statistics,
 )
+from gsrecon.scene import rays, render
 
 DEVICE = torch.device("cuda", 0)
 
@@ -67,12 +72,18 @@ _ON_DATA = (
     picture_loss.picture_loss,
     depth_loss.log_depth_loss,
     cube_map.over_cube_map,
+    exposure.exposed,
+    rig_camera.corrected_viewmats,
+    rigid_motions.se3_exps,
+    mean_squares.weighted_mean_squares,
     perceptron.perceptron,
     knn.mean_neighbour_distance,
 )
 """Operations of `gsrecon.ops` whose kernels take pointers."""
 _IN_PLACE = (adam.adam_rows, screen_statistics.add_screen_statistics)
 """Those that change what they are given."""
+_KEPT = (rays._picture_directions, render._lens_tensors)
+"""What keeps tensors by their device."""
 
 
 class PretendTensor(torch.Tensor):
@@ -192,6 +203,8 @@ def pretend_gpu() -> Iterator[list[str]]:
     replacements |= {function: _in_place(function) for function in _IN_PLACE}
     replacements[device.pick_device] = picked
     with ExitStack() as stack:
+        for function in _KEPT:
+            stack.callback(function.cache_clear)
         for module in _modules_above_ops():
             for name, value in list(vars(module).items()):
                 if callable(value) and getattr(value, "__hash__", None) and value in replacements:

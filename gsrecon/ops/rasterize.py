@@ -124,7 +124,7 @@ def project_compiled(
         splats.sh0 if sh_degree >= 0 else None,
         _sh_rest(splats) if sh_degree >= 0 else None,
         splats.object_index,
-        compose_poses(cameras.viewmats, splats.world_from_object).float(),
+        _cam_from_object(cameras, splats),
         cameras.Ks.float(),
         _fisheye_lens(cameras),
         width=cameras.width,
@@ -137,6 +137,12 @@ def project_compiled(
         eps2d=settings.eps2d,
         sh_degree=sh_degree,
     )
+
+
+def _cam_from_object(cameras: Cameras, splats: Splats) -> Float[Tensor, "C K 4 4"]:
+    if splats.world_from_object is None:
+        return cameras.viewmats[:, None].float()
+    return compose_poses(cameras.viewmats, splats.world_from_object).float()
 
 
 def _harmonics_degree(splats: Splats, settings: RasterizeSettings) -> int:

@@ -7,6 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gsrecon.ops.between import Between
+from gsrecon.ops.exposure import exposed, exposure_values
+from gsrecon.ops.mean_squares import Penalty
 from gsrecon.scene.knots import Knots
 
 
@@ -28,6 +31,7 @@ class Appearance:
         """
         self.id = id
         self._knots = {camera: Knots(times) for camera, times in times_s.items()}
+        self._numbers = {camera: number for number, camera in enumerate(self._knots)}
         self._start: dict[str, int] = {}
         pictures = 0
         for camera, knots in self._knots.items():
@@ -46,22 +50,26 @@ class Appearance:
         Raises:
             ValueError: No picture of the camera was fitted.
         """
-        values = self.values(camera, time_s)
-        return image * values[:3].exp() + values[3:]
+        return exposed(image, self.camera_values, self.picture_values, *self._rows(camera, time_s))
 
     def values(self, camera: str, time_s: float | None) -> Float[Tensor, " 6"]:
         """Log gain and bias (RGB each) at a time."""
+        return exposure_values(self.camera_values, self.picture_values, *self._rows(camera, time_s))
+
+    def _rows(self, camera: str, time_s: float | None) -> tuple[int, Between | None]:
+        """The rows of the tables: the camera's, and those of the pictures around a time."""
         if camera not in self._knots:
             raise ValueError(f"camera: expected one of {sorted(self._knots)}, got {camera!r}")
-        own = self.camera_values[list(self._knots).index(camera)]
+        number = self._numbers[camera]
         if time_s is None:
-            return own
-        knots, start = self._knots[camera], self._start[camera]
-        return own + knots.interpolate(self.picture_values[start : start + len(knots)], time_s)
+            return number, None
+        before, after, share = self._knots[camera].locate(time_s)
+        start = self._start[camera]
+        return number, (start + before, start + after, share)
 
-    def penalty(self) -> Float[Tensor, ""]:
-        """Mean square of all values, which keeps the scene's own colours near the recorded ones."""
-        return self.camera_values.square().mean() + self.picture_values.square().mean()
+    def penalties(self, weight: float) -> list[Penalty]:
+        """Mean squares of all values, which keep the scene's own colours near the recorded ones."""
+        return [(weight, self.camera_values), (weight, self.picture_values)]
 
     def parameters(self) -> dict[str, Tensor]:
         """Both tables."""
@@ -73,7 +81,7 @@ class Appearance:
 
     def settings(self) -> dict[str, Any]:
         """The fitted times."""
-        return {"times_s": {camera: knots.times_s.tolist() for camera, knots in self._knots.items()}}
+        return {"times_s": {camera: list(knots.times_s) for camera, knots in self._knots.items()}}
 
     @classmethod
     def restored(cls, id: str, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> "Appearance":

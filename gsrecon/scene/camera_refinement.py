@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from gsrecon.geometry.rigid import inverse, se3_exp
+from gsrecon.geometry.rigid import se3_exp
+from gsrecon.ops.mean_squares import Penalty
+from gsrecon.ops.rig_camera import RigCamera, RigCorrections, corrected_pose, corrected_viewmats
 from gsrecon.scene.knots import Knots
 
 
@@ -36,7 +39,7 @@ class CameraRefinement:
         """
         self.id = id
         self._ego_from_cam = {name: mounting.double() for name, mounting in ego_from_cam.items()}
-        self._cam_from_ego = {name: inverse(mounting) for name, mounting in self._ego_from_cam.items()}
+        self._numbers = {name: number for number, name in enumerate(self._ego_from_cam)}
         self._knots = Knots(rig_times_s)
         self.rig_translations: Float[Tensor, "T 3"] = torch.zeros(len(self._knots), 3)
         """Of the rig in ego axes [m]."""
@@ -55,31 +58,44 @@ class CameraRefinement:
         Raises:
             ValueError: The camera was not fitted.
         """
-        if camera not in self._ego_from_cam:
-            raise ValueError(f"camera: expected one of {sorted(self._ego_from_cam)}, got {camera!r}")
-        number = list(self._ego_from_cam).index(camera)
-        rig = self._rig(time_s)
-        own = torch.cat([self.camera_translations[number], self.camera_rotations[number]])
-        of_rig, of_camera = se3_exp(torch.stack([rig, own]).double())
-        cam_from_ego, ego_from_cam = (
-            motions[camera].to(of_rig.device, non_blocking=True)
-            for motions in (self._cam_from_ego, self._ego_from_cam)
-        )
-        mounted = cam_from_ego @ of_rig @ ego_from_cam
-        return world_from_cam.to(mounted) @ mounted @ of_camera
+        number, knots = self._number(camera), self._knots.locate(time_s)
+        return corrected_pose(self._corrections(), number, knots, self._ego_from_cam[camera], world_from_cam)
+
+    def viewmats(
+        self, world_from_cam: Float64[np.ndarray, "4 4"], camera: str, time_s: float
+    ) -> Float[Tensor, "1 4 4"]:
+        """`cam_from_world` of the corrected pose, as training needs it in every step: float32, few launches.
+
+        It is the inverse of `refine`, to the last digits of float32.
+
+        Raises:
+            ValueError: The camera was not fitted.
+        """
+        number, knots = self._number(camera), self._knots.locate(time_s)
+        recorded = RigCamera(number, knots, self._ego_from_cam[camera].numpy(), world_from_cam)
+        return corrected_viewmats(self._corrections(), recorded)
 
     def ego_correction(self, time_s: float) -> Float64[Tensor, "4 4"]:
         """The rig's part alone: world_from_ego' = world_from_ego @ this."""
-        return se3_exp(self._rig(time_s).double())
+        return se3_exp(self._corrections().of_rig(self._knots.locate(time_s)).double())
 
-    def _rig(self, time_s: float) -> Float[Tensor, " 6"]:
-        return self._knots.interpolate(torch.cat([self.rig_translations, self.rig_rotations], dim=1), time_s)
+    def _number(self, camera: str) -> int:
+        if camera not in self._numbers:
+            raise ValueError(f"camera: expected one of {sorted(self._numbers)}, got {camera!r}")
+        return self._numbers[camera]
 
-    def penalty(self) -> Float[Tensor, ""]:
-        """Mean square of all corrections, in decimetres and in units of 0.01 rad."""
-        translations = self.rig_translations.square().mean() + self.camera_translations.square().mean()
-        rotations = self.rig_rotations.square().mean() + self.camera_rotations.square().mean()
-        return 1e2 * translations + 1e4 * rotations
+    def _corrections(self) -> RigCorrections:
+        return RigCorrections(**self.parameters())
+
+    def penalties(self, weight: float) -> list[Penalty]:
+        """Mean squares of all corrections, in decimetres and in units of 0.01 rad."""
+        translations, rotations = 1e2 * weight, 1e4 * weight
+        return [
+            (translations, self.rig_translations),
+            (rotations, self.rig_rotations),
+            (translations, self.camera_translations),
+            (rotations, self.camera_rotations),
+        ]
 
     def parameters(self) -> dict[str, Tensor]:
         """The corrections."""
@@ -98,7 +114,7 @@ class CameraRefinement:
         """Mountings and fitted times."""
         return {
             "ego_from_cam": {name: mounting.tolist() for name, mounting in self._ego_from_cam.items()},
-            "rig_times_s": self._knots.times_s.tolist(),
+            "rig_times_s": list(self._knots.times_s),
         }
 
     @classmethod

@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from gsrecon.geometry.camera import CameraModel, Cameras
 
@@ -12,11 +13,24 @@ from gsrecon.geometry.camera import CameraModel, Cameras
 def picture_directions(cameras: Cameras, camera: int) -> Float[Tensor, "H W 3"]:
     """Viewing directions of all pixel centres of one camera in its own axes, kept for the next picture.
 
-    They are on the device of the cameras.
+    They are on the device of the cameras, whose lens is read once: reading from a GPU waits for all its work.
     """
-    distortion = None if cameras.distortion is None else tuple(cameras.distortion[camera].tolist())
-    K = tuple(cameras.Ks[camera].flatten().tolist())
+    distortion = None if cameras.distortion is None else _numbers(cameras.distortion)[camera]
+    K = _numbers(cameras.Ks)[camera]
     return _picture_directions(K, distortion, cameras.width, cameras.height, cameras.model, cameras.Ks.device)
+
+
+_read = WeakTensorKeyDictionary()
+
+
+def _numbers(rows: Float[Tensor, "C ..."]) -> list[tuple[float, ...]]:
+    """The numbers of each row, kept as long as the tensor lives and nobody writes to it."""
+    version = None if rows.is_inference() else rows._version
+    known = _read.get(rows)
+    if known is None or version is None or known[0] != version:
+        known = version, [tuple(row) for row in rows.flatten(1).tolist()]
+        _read[rows] = known
+    return known[1]
 
 
 @lru_cache(maxsize=16)

@@ -1,6 +1,7 @@
 """Pictures of a scene."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -70,21 +71,30 @@ def render_frame(
 
 def frame_cameras(graph: SceneGraph, recording: Recording, frame: RecordedFrame) -> Cameras:
     """The camera of a recorded picture with the scene's pose refinement, on its device, C = 1."""
-    world_from_cam = torch.from_numpy(frame.world_from_cam).to(graph.device, non_blocking=True)
-    if graph.camera_refinement is not None:
-        time_s = recording.time_s(frame.timestamp_us)
-        world_from_cam = graph.camera_refinement.refine(world_from_cam, frame.camera, time_s)
-    return camera_at(recording.cameras[frame.camera], world_from_cam)
+    lens = recording.cameras[frame.camera]
+    if graph.camera_refinement is None:
+        return camera_at(lens, torch.from_numpy(frame.world_from_cam).to(graph.device, non_blocking=True))
+    time_s = recording.time_s(frame.timestamp_us)
+    return _seen_by(lens, graph.camera_refinement.viewmats(frame.world_from_cam, frame.camera, time_s))
 
 
 def camera_at(lens: RecordedCamera, world_from_cam: Float[Tensor, "4 4"]) -> Cameras:
     """A recorded camera's lens at any pose, on its device, C = 1; differentiable in the pose."""
-    K, distortion = torch.from_numpy(lens.K).float(), lens.distortion
-    return Cameras(
-        viewmats=inverse(world_from_cam.double()).float()[None],
-        Ks=K[None],
-        width=lens.width,
-        height=lens.height,
-        model=lens.model,
-        distortion=None if distortion is None else torch.tensor([distortion]),
-    ).to(world_from_cam.device)
+    return _seen_by(lens, inverse(world_from_cam.double()).float()[None])
+
+
+def _seen_by(lens: RecordedCamera, viewmats: Float[Tensor, "1 4 4"]) -> Cameras:
+    K = tuple(lens.K.ravel().tolist())
+    Ks, distortion = _lens_tensors(K, lens.distortion, viewmats.device)
+    return Cameras(viewmats, Ks, lens.width, lens.height, lens.model, distortion)
+
+
+@lru_cache(maxsize=16)
+def _lens_tensors(
+    K: tuple[float, ...], distortion: tuple[float, ...] | None, device: torch.device
+) -> tuple[Float[Tensor, "1 3 3"], Float[Tensor, "1 4"] | None]:
+    """A lens where it is used, kept for the next picture."""
+    Ks = torch.tensor(K).reshape(1, 3, 3).to(device, non_blocking=True)
+    if distortion is None:
+        return Ks, None
+    return Ks, torch.tensor([distortion]).to(device, non_blocking=True)

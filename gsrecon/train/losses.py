@@ -9,6 +9,7 @@ from gsrecon.gaussians.density import DensityConfig
 from gsrecon.gaussians.density_mcmc import MCMCDensity
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.ops.depth_loss import log_depth_loss
+from gsrecon.ops.mean_squares import Penalty, weighted_mean_squares
 from gsrecon.ops.settings import Rasterized
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.deformation import Deformation
@@ -51,6 +52,16 @@ def deforming(deformation: Deformation, weights: LossWeights, id: str) -> dict[s
     return parts
 
 
+def correction_penalties(graph: SceneGraph, weights: LossWeights) -> list[Penalty]:
+    """Exposure and corrected poses stay near what was recorded."""
+    penalties: list[Penalty] = []
+    if graph.appearance is not None and weights.appearance > 0:
+        penalties += graph.appearance.penalties(weights.appearance)
+    if graph.camera_refinement is not None and weights.camera_refinement > 0:
+        penalties += graph.camera_refinement.penalties(weights.camera_refinement)
+    return penalties
+
+
 def regularisers(
     graph: SceneGraph, drawn: Rasterized, view: View, weights: LossWeights, density: DensityConfig
 ) -> dict[str, Float[Tensor, ""]]:
@@ -59,10 +70,9 @@ def regularisers(
     if view.sky is not None and weights.sky_alpha > 0:
         sky = view.sky if view.counts is None else view.sky & view.counts
         parts["sky_alpha"] = weights.sky_alpha * (drawn.alpha[0] * sky).mean()
-    if graph.appearance is not None and weights.appearance > 0:
-        parts["appearance"] = weights.appearance * graph.appearance.penalty()
-    if graph.camera_refinement is not None and weights.camera_refinement > 0:
-        parts["camera_refinement"] = weights.camera_refinement * graph.camera_refinement.penalty()
+    penalties = correction_penalties(graph, weights)
+    if penalties:
+        parts["corrections"] = weighted_mean_squares(penalties)
     deformations = graph.deformations
     for node in graph.trained_nodes:
         if node.id in deformations:

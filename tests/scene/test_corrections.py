@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from gsrecon.geometry.rigid import se3_exp
+from gsrecon.geometry.rigid import inverse, se3_exp
+from gsrecon.ops.mean_squares import weighted_mean_squares
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.knots import Knots
@@ -74,6 +75,44 @@ def test_a_cameras_own_part_is_the_same_at_all_times(refinement):
     assert torch.allclose(turned[0], turned[1])
     assert torch.allclose(turned[0], se3_exp(torch.tensor([0.0, 0, 0, 0, 0, 0.1]).double()), atol=1e-7)
     assert torch.allclose(refinement.refine(pose, "right", 0.0), pose)
+
+
+def test_viewmats_of_training_are_the_inverse_of_the_refined_pose_with_the_same_gradients(refinement):
+    generator = torch.Generator().manual_seed(4)
+    for name, parameter in refinement.parameters().items():
+        setattr(refinement, name, (0.1 * torch.randn(parameter.shape, generator=generator)).requires_grad_())
+    pose = se3_exp(torch.tensor([300.0, 1, 2, 0.4, 0.5, 0.6], dtype=torch.float64))
+    upstream = torch.randn(4, 4, generator=generator)
+    for time_s in (0.0, 0.3, 1.0, 2.0):
+        viewmats = refinement.viewmats(pose.numpy(), "left", time_s)
+        refined = inverse(refinement.refine(pose, "left", time_s)).float()
+        torch.testing.assert_close(viewmats[0], refined, atol=1e-4, rtol=1e-6)
+        ours, theirs = (
+            torch.autograd.grad(view, list(refinement.parameters().values()), upstream)
+            for view in (viewmats[0], refined)
+        )
+        for gradient, expected in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_cameras_that_were_not_fitted_are_refused(refinement):
+    pose = torch.eye(4, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"left.*got 'up'"):
+        refinement.refine(pose, "up", 0.0)
+    with pytest.raises(ValueError, match=r"left.*got 'up'"):
+        refinement.viewmats(pose.numpy(), "up", 0.0)
+
+
+def test_penalties_are_mean_squares_in_their_units(refinement):
+    refinement.rig_translations[0, 0] = 0.1
+    refinement.camera_rotations[1, 2] = 0.02
+    penalty = weighted_mean_squares(refinement.penalties(3.0)).item()
+    assert penalty == pytest.approx(3 * (1 / 6 + 4 / 6))
+    appearance = Appearance({"left": [0.0, 0.2], "right": [0.0]})
+    appearance.camera_values[0, 0] = 2.0
+    appearance.picture_values[2, 5] = 3.0
+    penalty = weighted_mean_squares(appearance.penalties(0.1)).item()
+    assert penalty == pytest.approx(0.1 * (4 / 12 + 9 / 18))
 
 
 def test_gradients_of_poses_reach_rig_and_camera(refinement):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,9 @@ from gsrecon.scene.deformation import Deformation
 from gsrecon.scene.deformation_config import DeformationConfig, Extent
 from gsrecon.scene.halo import AFAR_M, Halo
 from gsrecon.scene.node import node_on
+from gsrecon.scene.rays import picture_directions
+from gsrecon.scene.recording import RecordedCamera
+from gsrecon.scene.render import camera_at
 from gsrecon.scene.static import StaticGroup
 from gsrecon.train.losses import needle_loss
 from tests.pretend_device import DEVICE, pretend_gpu
@@ -110,3 +114,34 @@ def test_what_learns_learns_there():
     with pretend_gpu():
         learning = {name: t.requires_grad and t.is_leaf for name, t in graph.to(DEVICE).parameters().items()}
     assert learning == {name: not name.startswith("sky") for name in graph.parameters()}
+
+
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
+def test_a_recorded_lens_is_read_from_a_gpu_once_however_many_pictures_it_draws(model):
+    K = np.array([[31.0, 0, 24], [0, 30, 16], [0, 0, 1]])
+    lens = RecordedCamera(
+        "front", K, 48, 33, np.eye(4), model, None if model == "pinhole" else (0.1, 0.0, 0.0, 0.0)
+    )
+    pose = torch.eye(4, dtype=torch.float64)
+    expected = picture_directions(camera_at(lens, pose), 0)
+    with pretend_gpu() as reads:
+        for shift in range(3):
+            directions = picture_directions(camera_at(lens, (pose + shift).to(DEVICE)), 0)
+            assert len(reads) == (1 if model == "pinhole" else 2)
+        assert torch.equal(directions.cpu(), expected)
+
+
+def test_a_lens_that_is_written_to_is_read_again():
+    with pretend_gpu():
+        cameras = looking_along_x(0.0, DEVICE)
+        before = picture_directions(cameras, 0).cpu()
+        cameras.Ks[0, 0, 0] *= 2
+        after = picture_directions(cameras, 0).cpu()
+    assert torch.allclose(2 * after[..., 0], before[..., 0])
+    assert torch.equal(after[..., 1], before[..., 1])
+
+
+def test_lenses_are_read_in_inference_too():
+    with torch.inference_mode():
+        cameras = looking_along_x(0.0, torch.device("cpu"))
+        assert picture_directions(cameras, 0).shape == (33, 48, 3)
