@@ -86,8 +86,8 @@ class RigidActors:
         Raises:
             ValueError: Something deforms and the cameras have different times.
         """
-        poses = self.trajectories.at(times_s)
-        present = self.trajectories.present(times_s).any(dim=0)
+        there = self.trajectories.present(times_s)
+        poses, present = self.trajectories.at(times_s, there), there.any(dim=0)
         objects = self.object_of_row.long()
         splats = self.gaussians.to_splats(sh_degree)
         if self.deformation is not None:

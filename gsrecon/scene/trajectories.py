@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from gsrecon.geometry.rigid import interpolate, se3_exp
+from gsrecon.geometry.rigid import assemble, inverse, se3_log
+from gsrecon.ops.mean_squares import Penalty, weighted_mean_squares
+from gsrecon.ops.rigid_motions import se3_exps
 
 _NOWHERE_M = 1e7
 """Objects that are not there for one of several cameras lie this far below."""
@@ -100,33 +102,43 @@ class Trajectories:
         often = torch.zeros_like(there, dtype=torch.int64).index_add(1, self.hidden_of, hidden.long())
         return there & (often == 0)
 
-    def at(self, times_s: Float[Tensor, " C"]) -> Float64[Tensor, "C K 4 4"]:
-        """Poses at each time, differentiable in the corrections; far below all where an object is not."""
+    def at(
+        self, times_s: Float[Tensor, " C"], present: Bool[Tensor, "C K"] | None = None
+    ) -> Float64[Tensor, "C K 4 4"]:
+        """Poses at each time, differentiable in the corrections; far below all where an object is not.
+
+        Args:
+            times_s: The times [s].
+            present: What `present` says about them, if that was asked already.
+        """
         poses = torch.stack([self._at(float(time)) for time in times_s])
-        gone = ~self.present(times_s)
-        nowhere = torch.eye(4, dtype=torch.float64, device=poses.device)
-        nowhere[2, 3] = -_NOWHERE_M
-        return torch.where(gone[:, :, None, None], nowhere, poses)
+        there = self.present(times_s) if present is None else present
+        return torch.where(there[:, :, None, None], poses, self._nowhere)
+
+    @cached_property
+    def _nowhere(self) -> Float64[Tensor, "4 4"]:
+        pose = torch.eye(4, dtype=torch.float64)
+        pose[2, 3] = -_NOWHERE_M
+        return pose.to(self.key_poses.device)
 
     def roughness(self) -> Float[Tensor, ""]:
         """Mean square of how fast corrections change, in decimetres and 0.01 rad a second.
 
         A tenth of the mean square of the corrections themselves is added.
         """
-        inner = self._inner_knots
-        steps = (self.knot_times_s[inner + 1] - self.knot_times_s[inner]).float()[:, None]
-        total = self.translations.new_zeros(())
+        following, rates = self._knots.following, self._knot_rates
+        penalties: list[Penalty] = []
         for values, unit in ((self.translations, 10.0), (self.rotations, 100.0)):
-            change = unit * (values[inner + 1] - values[inner]) / steps
-            total = total + (change.square().sum() + 0.1 * (unit * values).square().sum()) / len(values)
-        return total
+            # A knot that follows itself does not change.
+            penalties.append((3 * unit**2, (values[following] - values) * rates))
+            penalties.append((0.3 * unit**2, values))
+        return weighted_mean_squares(penalties)
 
     @cached_property
-    def _inner_knots(self) -> Int64[Tensor, " I"]:
-        """Knots that have another one of the same object behind them."""
-        inner = torch.ones_like(self.knot_times_s, dtype=torch.bool)
-        inner[self.knot_counts.cumsum(0) - 1] = False
-        return inner.nonzero()[:, 0]
+    def _knot_rates(self) -> Float[Tensor, "R 1"]:
+        """1 / the time to the next knot of the same object [1/s], 0 where there is none."""
+        steps = self.knot_times_s[self._knots.following] - self.knot_times_s
+        return torch.where(steps > 0, 1 / steps, 0.0).float()[:, None]
 
     def parameters(self) -> dict[str, Tensor]:
         """The corrections."""
@@ -158,13 +170,67 @@ class Trajectories:
         return again
 
     def _at(self, time_s: float) -> Float64[Tensor, "K 4 4"]:
-        with torch.no_grad():
-            before, after, share = _located(self.key_counts, self.key_times_s, time_s, beyond=True)
-            keyed = interpolate(self.key_poses[before], self.key_poses[after], share)
-        before, after, share = _located(self.knot_counts, self.knot_times_s, time_s, beyond=False)
+        before, after, share = self._knots.around(time_s, beyond=False)
         values = torch.cat([self.translations, self.rotations], dim=1)
         correction = torch.lerp(values[before].double(), values[after].double(), share[:, None])
-        return keyed @ se3_exp(correction)
+        return self._keyed(time_s) @ se3_exps(correction)
+
+    @torch.no_grad()
+    def _keyed(self, time_s: float) -> Float64[Tensor, "K 4 4"]:
+        """As `geometry.rigid.interpolate` between the keys around a time."""
+        before, after, share = self._keys.around(time_s, beyond=True)
+        start, end = self.key_poses[before], self.key_poses[after]
+        turned = start @ se3_exps(share[:, None] * self._turns[before])
+        return assemble(turned[:, :3, :3], torch.lerp(start[:, :3, 3], end[:, :3, 3], share[:, None]))
+
+    @cached_property
+    def _turns(self) -> Float64[Tensor, "S 6"]:
+        """From each key to the next of its object: the rotation's tangent vector."""
+        turns = se3_log(inverse(self.key_poses) @ self.key_poses[self._keys.following])
+        turns[:, :3] = 0.0
+        return turns
+
+    @cached_property
+    def _keys(self) -> "_Times":
+        return _Times(self.key_counts, self.key_times_s)
+
+    @cached_property
+    def _knots(self) -> "_Times":
+        return _Times(self.knot_counts, self.knot_times_s)
+
+
+class _Times:
+    """Ascending times of K objects, one after the other."""
+
+    def __init__(self, counts: Int64[Tensor, " K"], times_s: Float64[Tensor, " S"]) -> None:
+        self._times_s = times_s
+        objects = torch.arange(len(counts), device=counts.device)
+        self._owner = torch.repeat_interleave(objects, counts, output_size=len(times_s))
+        self._first = counts.cumsum(0) - counts
+        self._last = self._first + counts - 1
+        self._last_start = (self._last - 1).clamp(self._first)
+        entries = torch.arange(len(times_s), device=counts.device)
+        self.following: Int64[Tensor, " S"] = (entries + 1).clamp(max=self._last[self._owner])
+        """The next one of the same object; an object's last one follows itself."""
+
+    def around(
+        self, time_s: float, beyond: bool
+    ) -> tuple[Int64[Tensor, " K"], Int64[Tensor, " K"], Float64[Tensor, " K"]]:
+        """Of each object the entries around a time and the share of the way between; one entry is both.
+
+        Args:
+            time_s: The time.
+            beyond: Shares below 0 and above 1 outside the entries; otherwise the ends are held.
+        """
+        passed = (self._times_s <= time_s).long()
+        earlier = torch.zeros_like(self._first).index_add(0, self._owner, passed)
+        before = (self._first + earlier - 1).clamp(self._first, self._last_start)
+        after = self.following[before]
+        start = self._times_s[before]
+        step = self._times_s[after] - start
+        share = (time_s - start) / torch.where(step > 0, step, 1.0)
+        share = torch.where(step > 0, share, 0.0)
+        return before, after, share if beyond else share.clamp(0.0, 1.0)
 
 
 def _held(
@@ -187,27 +253,3 @@ def _knots(times_s: Float64[Tensor, " T"], interval_s: float) -> Float64[Tensor,
     if count < 2:
         return 0.5 * (times_s[:1] + times_s[-1:]).double()
     return torch.linspace(float(times_s[0]), float(times_s[-1]), count, dtype=torch.float64)
-
-
-def _located(
-    counts: Int64[Tensor, " K"], times_s: Float64[Tensor, " S"], time_s: float, beyond: bool
-) -> tuple[Int64[Tensor, " K"], Int64[Tensor, " K"], Float64[Tensor, " K"]]:
-    """Of each object the entries around a time and the share of the way between; one entry is both.
-
-    Args:
-        counts: Entries of each object.
-        times_s: Their times.
-        time_s: The time.
-        beyond: Shares below 0 and above 1 outside the entries; otherwise the ends are held.
-    """
-    first = counts.cumsum(0) - counts
-    last = first + counts - 1
-    objects = torch.arange(len(counts), device=counts.device)
-    owner = torch.repeat_interleave(objects, counts, output_size=len(times_s))
-    earlier = torch.zeros_like(counts).index_add(0, owner, (times_s <= time_s).long())
-    before = (first + earlier - 1).clamp(first, (last - 1).clamp(first))
-    after = (before + 1).clamp(max=last)
-    step = times_s[after] - times_s[before]
-    share = (time_s - times_s[before]) / torch.where(step > 0, step, 1.0)
-    share = torch.where(step > 0, share, 0.0)
-    return before, after, share if beyond else share.clamp(0.0, 1.0)
