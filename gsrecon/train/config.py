@@ -154,7 +154,7 @@ class TrainConfig:
     mask_dilation_px: int = 2
     """Masks of moving objects grow by this before their pixels are left out."""
     picture_memory_mib: int = 512
-    """Decoded pictures are kept in memory up to this [MiB], the latest first."""
+    """Decoded pictures are kept up to this [MiB], the latest first, in the memory of where training runs."""
     checkpoints: int = 4
     """How many checkpoints are written over the run, the last one at its end."""
     evaluations: int = 1
