@@ -79,22 +79,22 @@ class SceneGraph:
         if isinstance(node, (Sky, Appearance, CameraRefinement)) and self._only(type(node)) is not None:
             raise ValueError(f"node: the scene has a {node.kind} node already; remove that first")
         self._nodes[node.id] = node
-        self._sort_out()
+        self._find_gaussian_nodes()
 
     def remove(self, id: str) -> Node:
         """Takes a node out and returns it."""
         node = self[id]
         del self._nodes[id]
-        self._sort_out()
+        self._find_gaussian_nodes()
         return node
 
     def replace(self, node: Node) -> None:
         """Puts a node in the place of the one of its id."""
         self._nodes[self[node.id].id] = node
-        self._sort_out()
+        self._find_gaussian_nodes()
 
-    def _sort_out(self) -> None:
-        """Finds the nodes with Gaussians: a protocol is asked slowly, and often in a step."""
+    def _find_gaussian_nodes(self) -> None:
+        """Asks once which nodes hold Gaussians: a protocol answers slowly, and a step asks often."""
         self._gaussian_nodes = [node for node in self._nodes.values() if isinstance(node, GaussianNode)]
 
     @property

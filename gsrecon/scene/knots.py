@@ -3,10 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from jaxtyping import Float
-from torch import Tensor
-
-from gsrecon.ops.between import Between, between
+from gsrecon.ops.between import Between
 
 
 class Knots:
@@ -30,7 +27,3 @@ class Knots:
             return last, last, 0.0
         start, end = self.times_s[after - 1], self.times_s[after]
         return after - 1, after, (time_s - start) / (end - start)
-
-    def interpolate(self, values: Float[Tensor, "K F"], time_s: float) -> Float[Tensor, " F"]:
-        """The value at a time, differentiable in `values`; exactly the knot's own at a knot."""
-        return between(values, self.locate(time_s))
