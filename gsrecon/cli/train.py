@@ -23,7 +23,7 @@ import tyro
 from gsrecon.cli.options import Drive, OptionalCount, OptionalNumber, OptionalPath
 from gsrecon.cli.serving import LOCAL, told_of_serving
 from gsrecon.cli.usage import UsageError
-from gsrecon.train.config import TrainConfig
+from gsrecon.train.config import OF_THE_MACHINE, TrainConfig
 
 if TYPE_CHECKING:
     from gsrecon.cli.runs import Run
@@ -74,10 +74,9 @@ class Train:
         spec = with_whole_path(spec)
         folder = self.out or Path("runs") / spec.name
         begun = self.resume or (self.group is not None and RunFolder(folder).begun)
-        if begun and replace(config, device="auto") == TrainConfig():
-            # Nothing was said on the command line: as it was begun, on another device if that was named.
-            as_begun = read_config(folder)
-            config = as_begun if config.device == "auto" else replace(as_begun, device=config.device)
+        if begun and config.on_machine_of(TrainConfig()) == TrainConfig():
+            # Nothing was said on the command line but of the machine, perhaps: as it was begun.
+            config = _continued(read_config(folder), config)
         tell_findings(log, isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics))
         with self._watched(folder, log) as observers:
             run = fit(log, spec, config, folder, self.resume, self.group, observers=observers)
@@ -135,6 +134,19 @@ class Train:
             option = "--group-length-m" if self.groups is None else "--groups"
             raise UsageError(f"{option}: {error}") from error
         return replace(self.config, groups=groups)
+
+
+def _continued(begun: TrainConfig, said: TrainConfig) -> TrainConfig:
+    """The settings a run was begun with, but for those of the machine that were said anew."""
+    defaults = TrainConfig()
+    return replace(
+        begun,
+        **{
+            name: getattr(said, name)
+            for name in OF_THE_MACHINE
+            if getattr(said, name) != getattr(defaults, name)
+        },
+    )
 
 
 def _told_of_group(run: "Run", group: int) -> int:

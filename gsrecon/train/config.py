@@ -1,6 +1,6 @@
 """Everything a training run can be told. Schedules are fractions of the run, so they fit any length."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gsrecon.gaussians.density import DensityConfig
 from gsrecon.gaussians.density_classic import ClassicDensity
@@ -114,6 +114,10 @@ class InitialPoints:
     """Opacity of the first Gaussians."""
 
 
+OF_THE_MACHINE = ("device", "backend", "picture_memory_mib")
+"""Settings of where a run works and with how much memory, not of what comes out: others may resume it."""
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """A training run. It ends with the steps or the minutes, whichever is over first."""
@@ -166,7 +170,7 @@ class TrainConfig:
     backend: Backend = "auto"
     """Rasterizer backend."""
     device: str = "auto"
-    """Where to train: cpu, cuda, cuda:1; auto is a GPU where there is one. A run may resume on another."""
+    """Where to train: cpu, cuda, cuda:1; auto is a GPU where there is one."""
 
     def __post_init__(self) -> None:
         if self.steps is None and self.max_minutes is None:
@@ -177,6 +181,10 @@ class TrainConfig:
             raise ValueError(f"max_minutes: expected more than 0, got {self.max_minutes}")
         if not 0 <= self.sh_degree <= 4:
             raise ValueError(f"sh_degree: expected 0 to 4, got {self.sh_degree}")
+
+    def on_machine_of(self, other: "TrainConfig") -> "TrainConfig":
+        """These settings, but for those of the machine, which are the others'."""
+        return replace(self, **{name: getattr(other, name) for name in OF_THE_MACHINE})
 
     @property
     def settings(self) -> RasterizeSettings:

@@ -65,7 +65,8 @@ class RunFolder:
         The drive may lie elsewhere now; whether it is the same one is seen from its frames.
 
         Raises:
-            CheckpointError: There is no run in the folder, or its settings or its scene spec differ.
+            CheckpointError: There is no run in the folder, its settings or its scene spec differ, or it is of
+                a version of gsrecon with settings that this one has not.
         """
         path = self.path / "config.json"
         try:
@@ -74,8 +75,9 @@ class RunFolder:
             raise CheckpointError(
                 f"{path}: there is no run to resume here ({error}); start it without resume"
             ) from error
-        ours = json.loads(json.dumps(config_to_json(config)))
-        _require_equal(path, "settings", _wherever_it_runs(ours), _wherever_it_runs(stored))
+        # Settings that came to gsrecon since the run was begun have their defaults in it.
+        begun_with = config_from_json(stored).on_machine_of(config)
+        _require_equal(path, "settings", config_to_json(config), config_to_json(begun_with))
         path = self.path / "scene.toml"
         _require_equal(path, "scene spec", _what_is_fitted(spec), _what_is_fitted(read_spec(path)))
         for leftover in self.path.glob(".*.partial.*"):
@@ -119,11 +121,6 @@ def _require_equal(path: Path, kind: str, ours: Mapping[str, Any], theirs: Mappi
             f"{path}: the run was begun with other {kind} ({'; '.join(changed)}, now and then); "
             "resume with the same ones or start a new run"
         )
-
-
-def _wherever_it_runs(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without the device."""
-    return {key: value for key, value in settings.items() if key != "device"}
 
 
 def _what_is_fitted(spec: SceneSpec) -> dict[str, Any]:

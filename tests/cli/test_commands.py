@@ -176,8 +176,11 @@ def test_training_ends_with_a_run_that_evaluates_resumes_and_is_not_overwritten(
     assert run_command(words) == 1
     assert "--resume" in capsys.readouterr().err
     assert run_command(["train", str(spec), "--out", str(out), "--resume"]) == 0
-    # The device alone is said anew; everything else is as the run was begun.
-    assert run_command(["train", str(spec), "--out", str(out), "--resume", "--device", "cpu"]) == 0
+    # Only where it runs is said anew; everything else is as the run was begun.
+    elsewhere = ["--device", "cpu", "--picture-memory-mib", "64"]
+    assert run_command(["train", str(spec), "--out", str(out), "--resume", *elsewhere]) == 0
+    assert run_command(["train", str(spec), "--out", str(out), "--resume", "--steps", "7"]) == 1
+    assert "settings" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["render", "evaluate", "export-dataset"])

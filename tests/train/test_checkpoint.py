@@ -1,6 +1,7 @@
 """Runs that are killed, damaged or out of disk: nothing is lost, and a resumed run ends in the same bits."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -147,6 +148,29 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_which_file(drive, uninterr
 def test_resuming_with_other_settings_names_them(drive, uninterrupted):
     with pytest.raises(CheckpointError, match=r"steps: 25, 24"):
         train(drive, SPEC, replace(CONFIG, steps=25), uninterrupted.run_dir, resume=True)
+
+
+def test_a_run_resumes_with_other_settings_of_the_machine(drive, uninterrupted):
+    elsewhere = replace(CONFIG, backend="cpu", picture_memory_mib=1)
+    assert train(drive, SPEC, elsewhere, uninterrupted.run_dir, resume=True).steps == 24
+
+
+def test_a_run_from_before_a_setting_was_there_resumes(drive, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    stored = json.loads((run / "config.json").read_text())
+    del stored["eps2d"], stored["weights"]["needle"]
+    (run / "config.json").write_text(json.dumps(stored))
+    assert train(drive, SPEC, CONFIG, run, resume=True).steps == 24
+    with pytest.raises(CheckpointError, match=r"eps2d: 0\.3, 0\.1"):
+        train(drive, SPEC, replace(CONFIG, eps2d=0.3), run, resume=True)
+
+
+def test_a_run_with_a_setting_that_is_no_more_is_refused(drive, uninterrupted, tmp_path):
+    run = shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    stored = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**stored, "sharpen": 0.5}))
+    with pytest.raises(CheckpointError, match=r"do not fit this gsrecon \(.*sharpen"):
+        train(drive, SPEC, CONFIG, run, resume=True)
 
 
 def test_a_run_that_died_before_its_first_checkpoint_resumes_from_its_start(drive, uninterrupted, tmp_path):
