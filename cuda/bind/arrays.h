@@ -104,6 +104,21 @@ template <class T, class Memory> struct CameraRows {
     int64_t cameras = 0, rows = 0, width = 0, camera_stride = 0;
 };
 
+template <class A> using Maybe = std::optional<A>;
+
+// Arrays in one kind of memory, by their dimensions; inputs are floats that are only read.
+template <class Kind> struct ArraysIn {
+    using Memory = Kind;
+    template <class T> using Array1 = Array<T, 1, Memory>;
+    template <class T> using Array2 = Array<T, 2, Memory>;
+    template <class T> using Array3 = Array<T, 3, Memory>;
+    template <class T> using Array4 = Array<T, 4, Memory>;
+    using Input1 = Array1<const float>;
+    using Input2 = Array2<const float>;
+    using Input3 = Array3<const float>;
+    using Input4 = Array4<const float>;
+};
+
 template <class T, int dims, class Memory> T* pointer(const std::optional<Array<T, dims, Memory>>& array) {
     return array ? array->data() : nullptr;
 }

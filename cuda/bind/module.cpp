@@ -4,8 +4,8 @@
 #include <mutex>
 #include <vector>
 
+#include "bind/operations.h"
 #include "cpu/kernels.h"
-#include "operations.h"
 
 using namespace gsrecon;
 
@@ -129,7 +129,7 @@ struct Cpu {
     }
 };
 
-using Arrays = Operations<Cpu>;
+using Arrays = ArraysIn<CpuMemory>;
 
 // One frame's working memory, lent from a pool and given back when Python drops the handle.
 class BinningPool {
@@ -170,7 +170,7 @@ class Tiler {
     int64_t count(Arrays::Input3 means2d, Arrays::Array3<const int32_t> radii, Arrays::Input2 depths,
                   Arrays::Input3 conics, Arrays::Input2 opacities, Arrays::Input3 colors, int width, int height,
                   bool with_depth, Arrays::Array2<float> records, Arrays::Array1<int64_t> camera_records) {
-        in_ = Arrays::projected(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+        in_ = Drawing<Cpu>::projected(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
         expect(records.shape(0) >= in_.c * in_.n && records.shape(1) == sizeof(Record) / 4,
                "records: expected [C * N, 12]");
         expect(camera_records.shape(0) == in_.c + 1, "camera_records: expected [C + 1]");
@@ -273,7 +273,7 @@ NB_MODULE(_C, m) {
 
     nb::class_<Cpu> cpu(m, "Cpu", "The operations in the CPU's memory.");
     cpu.def(nb::init<>());
-    Arrays::bind(cpu);
+    bind_operations(cpu);
     cpu.def("perceptron", &run_perceptron);
     cpu.def("perceptron_vjp", &run_perceptron_vjp);
     nb::class_<Tiler>(m, "Tiler", "Sorts projected Gaussians into front-to-back tile lists, in two calls.")

@@ -1,8 +1,8 @@
 // The binding of the CUDA kernels: the operations as methods of an object that knows the device, the stream, and where
 // memory comes from; and those that only a GPU has.
+#include "bind/operations.h"
 #include "gpu/device.h"
 #include "gpu/kernels.h"
-#include "operations.h"
 
 // The host's stand-in for CUDA (tests/shim) compiles this file for arrays in ordinary memory.
 #if !defined(GSRECON_GPU_MEMORY)
@@ -141,14 +141,14 @@ struct Cuda {
     }
 };
 
-using Arrays = Operations<Cuda>;
+using Arrays = ArraysIn<Cuda::Memory>;
 
 void count_tiles(const Cuda& at, Arrays::Input3 means2d, Arrays::Array3<const int32_t> radii, Arrays::Input2 depths,
                  Arrays::Input3 conics, Arrays::Input2 opacities, Arrays::Input3 colors, int width, int height,
                  bool with_depth, Arrays::Array2<int32_t> record_index, Arrays::Array2<int32_t> tiles,
                  Arrays::Array1<int64_t> totals) {
     const CompositeInputs in =
-        Arrays::projected(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+        Drawing<Cuda>::projected(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
     expect(record_index.size() == in.c * in.n && tiles.size() == in.c * in.n, "record_index, tiles: expected [C, N]");
     expect(totals.shape(0) == 2, "totals: expected [2]");
     expect(in.c * in.n <= INT32_MAX, "means2d: more than 2^31 Gaussians times cameras");
@@ -164,7 +164,7 @@ void fill_tiles(const Cuda& at, Arrays::Input3 means2d, Arrays::Array3<const int
                 Arrays::Array1<int64_t> tile_entries, Arrays::Array1<int32_t> entries, Arrays::Array1<int32_t> slots,
                 bool exact) {
     const CompositeInputs in =
-        Arrays::projected(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
+        Drawing<Cuda>::projected(means2d, radii, depths, conics, opacities, colors, width, height, with_depth);
     expect(records.shape(1) == sizeof(Record) / 4, "records: expected [records, 12]");
     const int64_t r = records.shape(0), e = entries.shape(0);
     const bool with_slots = slots.shape(0) > 0;
@@ -217,7 +217,7 @@ void bind_gpu(nb::module_& m) {
             new (self) Cuda{device, reinterpret_cast<gpu::Stream>(stream), allocate};
         },
         nb::arg("device"), nb::arg("stream"), nb::arg("allocate"));
-    Arrays::bind(cuda);
+    bind_operations(cuda);
     cuda.def("count_tiles", &count_tiles, "The first of two calls: how many records and entries there are.");
     cuda.def("fill_tiles", &fill_tiles, "The second call; what has no room in the arrays is left out.");
     cuda.def("explore", &explore);
