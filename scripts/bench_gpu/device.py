@@ -1,5 +1,6 @@
 """Where work runs: its clock and its memory counters."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -73,7 +74,9 @@ class CudaDevice:
 
     def release(self) -> None:
         """Hands back memory that nothing uses any more."""
-        torch.cuda.empty_cache()
+        # On a device that has failed nothing can be handed back: what failed is told already.
+        with contextlib.suppress(RuntimeError):
+            torch.cuda.empty_cache()
 
 
 _COPIES = 10

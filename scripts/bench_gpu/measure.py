@@ -1,14 +1,12 @@
-"""One case from beginning to end: counts, agreement of the pictures, times and memory."""
+"""One case from beginning to end: agreement of the pictures, times, memory, and how much there was to do."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import deterministic
 
 from scripts.bench_gpu.cases import WORKS, Case
 from scripts.bench_gpu.counts import count, least_bytes
@@ -34,33 +32,42 @@ class Bench:
 
 
 def measure_cases(bench: Bench, cases: Sequence[Case]) -> Iterator[Row]:
-    """A row for each case that the time allows to begin."""
+    """The row of each case that the time allows to begin, again whenever there is more in it."""
     for case in cases:
         if bench.deadline.is_over():
             return
         print(f"{case.name}, {bench.deadline.left():.0f} s left", file=sys.stderr, flush=True)
-        yield measure(bench, case)
+        yield from measure(bench, case)
         bench.device.release()
 
 
-def measure(bench: Bench, case: Case) -> Row:
-    """Everything about a case; works that the time does not allow to begin are left out."""
+def measure(bench: Bench, case: Case) -> Iterator[Row]:
+    """Everything about a case, in one row that grows; what the time does not allow to begin is left out."""
     row: Row = {**asdict(case), "case": case.name, "works": {}}
     try:
         inputs = make_inputs(case, bench.device.where)
-        counts = count(inputs)
-        row |= {"counts": asdict(counts), "least_bytes": least_bytes(case, counts)}
         row["gradient_bytes"] = inputs.gradient_bytes
         row["agreement"] = _agreement(bench, inputs)
     except Exception as error:  # this case does not run here; the next one may
         row["error"] = told(error)
-        return row
+        yield row
+        return
+    yield row
     for work in (*WORKS, "deterministic"):
         if bench.deadline.is_over():
-            break
+            return
         row["works"][work] = _measured_work(bench, inputs, work)
         bench.device.release()
-    return row
+        yield row
+    if not bench.deadline.is_over():
+        row |= _counted(inputs)
+        yield row
+
+
+def _counted(inputs: Inputs) -> Row:
+    """How much there is to do. Last: looking into every tile takes seconds."""
+    counts = count(inputs)
+    return {"counts": asdict(counts), "least_bytes": least_bytes(inputs.case, counts)}
 
 
 def _measured_work(bench: Bench, inputs: Inputs, work: str) -> Row:
@@ -98,34 +105,20 @@ def _drawing(side: OurDrawing | PeerDrawing, work: str) -> Contestant:
 
 
 def _deterministic(inputs: Inputs) -> dict[str, Callable[[], Contestant]]:
-    """Our forward and backward pass as it is, the same bits in every run, and without torch's filling.
-
-    Torch fills what `torch.empty` gives when algorithms are to be deterministic, unless told not to.
-    """
+    """Our forward and backward pass as it is, and with the same bits in every run."""
     ours = OurDrawing(inputs)
 
-    def asked(fill: bool) -> None:
-        with _deterministic_algorithms(fill):
+    def same_bits() -> None:
+        torch.use_deterministic_algorithms(True)
+        try:
             ours.forward_backward()
+        finally:
+            torch.use_deterministic_algorithms(False)
 
     return {
         OURS: lambda: Contestant(ours.forward_backward, ours),
-        "deterministic": lambda: Contestant(lambda: asked(fill=True), ours),
-        "deterministic, unfilled": lambda: Contestant(lambda: asked(fill=False), ours),
+        "deterministic": lambda: Contestant(same_bits, ours),
     }
-
-
-@contextmanager
-def _deterministic_algorithms(fill: bool) -> Iterator[None]:
-    filling: Any = deterministic  # its one attribute is made at run time
-    before = torch.are_deterministic_algorithms_enabled(), filling.fill_uninitialized_memory
-    try:
-        torch.use_deterministic_algorithms(True)
-        filling.fill_uninitialized_memory = fill
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        filling.fill_uninitialized_memory = before[1]
 
 
 def _agreement(bench: Bench, inputs: Inputs) -> Row:

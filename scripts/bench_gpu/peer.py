@@ -71,10 +71,11 @@ class PeerDrawing:
 
 
 class PeerTraining:
-    """One step as gsplat's own trainer takes it.
+    """One step with gsplat and what torch has.
 
     Colours, L1 and a convolved SSIM, `DefaultStrategy` with absolute gradients as ours takes them, and one
-    fused Adam of torch's a parameter. The steps of a measurement are too few for a round of densification.
+    fused Adam of torch's a parameter. Trainers with a package for SSIM beside (fused-ssim) take less time
+    for the loss. The steps of a measurement are too few for a round of densification.
     """
 
     def __init__(self, peer: Peer, inputs: Inputs, truth: Tensor) -> None:

@@ -1,7 +1,7 @@
 """Times gsrecon beside gsplat on a GPU: drawing, gradients, training steps, memory, real training.
 
 Both draw the same street scenes in turns. gsplat's kernels are compiled at its first use, which takes
-minutes; a peer that does not build or runs out of memory is recorded as such. After every case, what was
+minutes; a peer that does not build or runs out of memory is recorded as such. After every work, what was
 measured is written to benchmarks/gpu.json, and the page docs/benchmarks-gpu.md from it.
 
 Examples:
@@ -104,7 +104,7 @@ def main(options: Options) -> int:
 def benchmark(
     options: Options, device: Device, facts: dict[str, Any], peers: Peers, deadline: Deadline
 ) -> int:
-    """Measures on a device and writes what was found, anew after every case."""
+    """Measures on a device and writes what was found, anew after every work."""
     plan = Plan(1, 2) if options.quick else Plan(options.warmup, options.runs)
     bench = Bench(device, peers.peers, plan, deadline)
     results = {
@@ -116,6 +116,7 @@ def benchmark(
         "kitti": None,
     }
     cases = options.cases
+    _save(results, options)
     _measure_into(results, bench, cases[:_BEFORE_KITTI], options)
     drive = kitti.find_drive(options.kitti) if options.kitti or not options.quick else None
     if drive is not None and not deadline.is_over():
@@ -131,8 +132,10 @@ def benchmark(
 
 
 def _measure_into(results: dict[str, Any], bench: Bench, cases: tuple[Case, ...], options: Options) -> None:
+    found = results["cases"]
     for row in measure_cases(bench, cases):
-        results["cases"].append(row)
+        if not found or found[-1] is not row:
+            found.append(row)
         _save(results, options)
 
 

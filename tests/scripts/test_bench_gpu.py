@@ -127,6 +127,23 @@ def test_without_a_peer_the_page_says_why(options: run.Options):
     assert "- gsplat, everywhere: gsplat found no CUDA compiler" in options.page.read_text()
 
 
+def test_a_run_that_breaks_off_keeps_what_was_measured(options: run.Options):
+    class Breaking(PretendedDevice):
+        def time(self, work: Work) -> Lap:
+            if self.now_s > 135.0:  # in the second work
+                raise KeyboardInterrupt
+            return super().time(work)
+
+    device = Breaking()
+    with pytest.raises(KeyboardInterrupt):
+        run.benchmark(
+            options, device, FACTS, Peers(problem="none"), Deadline(1e9, clock=lambda: device.now_s)
+        )
+    (row,) = json.loads(options.results.read_text())["cases"]
+    assert list(row["works"]) == ["forward"]
+    assert "| 300_48x32 | forward [ms] | 2.00 |" in options.page.read_text()
+
+
 def test_the_time_limit_keeps_what_was_measured(options: run.Options):
     # The copy takes 100 s; of the first case, a warm-up and two runs of a work take 30 s.
     results = results_of(options, Peers(problem="none"), seconds=140.0)
