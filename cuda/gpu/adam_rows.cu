@@ -12,6 +12,7 @@ namespace gsrecon::gpu {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kAtOnce = 4;                               // values of a thread whose loads are under way together
 constexpr int64_t kLongRow = 256;                        // longer ones are cut
 constexpr int64_t kMostPieces = 16, kLeastPiece = 1024;  // of a long row; values
 
@@ -33,30 +34,67 @@ __device__ __forceinline__ AdamStep<float> step_of(const AdamSettings& s) {
             s.epsilon};
 }
 
-__device__ __forceinline__ void step_value(const AdamInputs& in, const AdamStep<float>& step, int64_t at) {
-    float value = in.values[at], first = in.first_moments[at], second = in.second_moments[at];
-    adam(step, in.gradients[at], value, first, second);
-    in.values[at] = value;
-    in.first_moments[at] = first;
-    in.second_moments[at] = second;
+// Steps every stride-th value from `begin` up to `end` of which `chosen` says so; it is asked once for each, in turn.
+template <class Chosen>
+__device__ __forceinline__ void step_values(const AdamInputs& in, const AdamStep<float>& step, int64_t begin,
+                                            int64_t end, int stride, Chosen chosen) {
+    for (int64_t at = begin; at < end; at += kAtOnce * stride) {
+        float gradients[kAtOnce], values[kAtOnce], first[kAtOnce], second[kAtOnce];
+        bool taken[kAtOnce];
+#pragma unroll
+        for (int k = 0; k < kAtOnce; k++) {
+            const int64_t i = at + k * stride;
+            taken[k] = i < end && chosen();
+            if (!taken[k]) continue;
+            gradients[k] = in.gradients[i], values[k] = in.values[i];
+            first[k] = in.first_moments[i], second[k] = in.second_moments[i];
+        }
+#pragma unroll
+        for (int k = 0; k < kAtOnce; k++) {
+            if (!taken[k]) continue;
+            const int64_t i = at + k * stride;
+            adam(step, gradients[k], values[k], first[k], second[k]);
+            in.values[i] = values[k], in.first_moments[i] = first[k], in.second_moments[i] = second[k];
+        }
+    }
 }
+
+// The row, among a warp's 32, of what a lane looks at: values lane, lane + 32 and so on.
+struct RowOfLane {
+    int width, row, column;
+    __device__ __forceinline__ explicit RowOfLane(int width)
+        : width(width),
+          row(lane_index() / width),
+          column(lane_index() % width),
+          rows_(kWarp / width),
+          columns_(kWarp % width) {}
+    __device__ __forceinline__ int next() {
+        const int here = row;
+        row += rows_, column += columns_;
+        if (column >= width) row++, column -= width;
+        return here;
+    }
+
+  private:
+    int rows_, columns_;
+};
 
 __device__ __forceinline__ void step_rows(const AdamTask& task, int64_t block) {
     const AdamInputs& in = task.in;
     const int64_t first_row = block * kThreads + (int)threadIdx.x / kWarp * kWarp;
     if (first_row >= in.rows) return;
-    const int lane = lane_index();
-    const int rows = (int)(in.rows - first_row < kWarp ? in.rows - first_row : kWarp);
-    const int width = (int)in.width, count = rows * width;
-    const int64_t begin = first_row * in.width;
+    const int lane = lane_index(), width = (int)in.width;
+    const int64_t begin = first_row * in.width, end = minimum(first_row + kWarp, in.rows) * in.width;
     unsigned seen = 0;
-    for (int i = lane; i < count; i += kWarp)
-        if (in.gradients[begin + i] != 0.0f) seen |= 1u << (i / width);
+    RowOfLane looked_at(width);
+    for (int64_t i = begin + lane; i < end; i += kWarp) {
+        const int row = looked_at.next();
+        if (in.gradients[i] != 0.0f) seen |= 1u << row;
+    }
     for (int distance = kWarp / 2; distance > 0; distance /= 2) seen |= __shfl_xor_sync(kAllLanes, seen, distance);
     if (!seen) return;
-    const AdamStep<float> step = step_of(task.settings);
-    for (int i = lane; i < count; i += kWarp)
-        if (seen >> (i / width) & 1) step_value(in, step, begin + i);
+    RowOfLane stepped(width);
+    step_values(in, step_of(task.settings), begin + lane, end, kWarp, [&] { return seen >> stepped.next() & 1; });
 }
 
 // Values of a piece of a long row.
@@ -83,9 +121,8 @@ __device__ __forceinline__ void step_piece(const AdamTask& task, int64_t block) 
     int64_t away = 0;
     while (away < pieces && !has_gradient(in, Span(in, row, (own + away) % pieces))) away++;
     if (away == pieces) return;
-    const AdamStep<float> step = step_of(task.settings);
     const Span span(in, row, own);
-    for (int64_t i = span.begin + threadIdx.x; i < span.end; i += kThreads) step_value(in, step, i);
+    step_values(in, step_of(task.settings), span.begin + threadIdx.x, span.end, kThreads, [] { return true; });
 }
 
 __global__ void __launch_bounds__(kThreads) adam_kernel(const __grid_constant__ Table table) {
@@ -106,6 +143,7 @@ __global__ void __launch_bounds__(kThreads) adam_kernel(const __grid_constant__ 
 }
 
 int64_t blocks_of(const AdamInputs& in) {
+    if (in.width == 0) return 0;
     return is_long(in) ? in.rows * pieces_of(in.width) : blocks_for(in.rows, kThreads);
 }
 

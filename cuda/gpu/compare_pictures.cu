@@ -12,6 +12,8 @@ namespace {
 constexpr int kSide = 16, kThreads = kSide * kSide;
 constexpr int kBlocks = 4;  // on a multiprocessor: at most 64 registers
 constexpr int kWide = kSide + 2 * kSsimReach;
+constexpr int kWideRow = 48;  // floats: the two rows that a warp reads at once lie in different banks
+static_assert(kWideRow >= kWide && kWideRow % 32 == kSide);
 constexpr int kMeans = 5, kTerms = 3;
 constexpr int kSums = 4;  // those of PictureSums
 
@@ -155,7 +157,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 __global__ void __launch_bounds__(kThreads, kBlocks)
     compare_vjp_kernel(ComparedPictures in, ComparisonWeights weights, SsimWindow window, const PictureFigures* figures,
                        const float* terms, const float* v_comparison, float* v_image) {
-    __shared__ float wide[kTerms][kWide][kWide], rows[kTerms][kWide][kSide];
+    __shared__ float wide[kTerms][kWide][kWideRow], rows[kTerms][kWide][kSide];
     const Part part(in);
     const float scale = *v_comparison * figures->one_value;
     for (int channel = 0; channel < in.channels; channel++) {

@@ -37,10 +37,15 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
         const int count = minimum(kTileThreads, at.entries - first);
         if (own < count) {
             copy_record(lists.records + record, &batch.records[own]);
-            if constexpr (!in_record)
+            if constexpr (!in_record) {
+                const Record& r = batch.records[own];
+                float of_record[D];  // all of them, before any is stored: their loads are under way together
+#pragma unroll
                 for (int d = 0; d < D; d++)
-                    values[own][d] =
-                        first_channel + d < channels ? all.of(batch.records[own], first_channel + d) : 0.0f;
+                    of_record[d] = first_channel + d < channels ? all.of(r, first_channel + d) : 0.0f;
+#pragma unroll
+                for (int d = 0; d < D; d++) values[own][d] = of_record[d];
+            }
         }
         if (own + kTileThreads < at.entries - first) record = lists.entries[at.begin + first + kTileThreads + own];
         __syncthreads();

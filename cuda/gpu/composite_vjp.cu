@@ -13,6 +13,7 @@ constexpr int kBlocks = 3;        // on a multiprocessor: at most 80 registers
 constexpr int kMomentBlocks = 4;  // of those with moments and atomic additions, which do with 64
 constexpr int kSome = 16;         // channels whose gradients a block sums where the records do not hold them all
 constexpr int kThreads = 256;
+constexpr int kFewRows = 32;  // of a record, that one thread adds up
 
 // The sums of a group of records, warp by warp, until the block has added them up.
 template <int count> struct GroupSums {
@@ -123,26 +124,70 @@ __global__ void __launch_bounds__(kTileThreads, moments && !slots ? kMomentBlock
     }
 }
 
-// Adds up a record's rows where it has one an entry, and turns moments into gradients. One thread a record.
+// A part of a row of sums, 16 bytes at a time.
+struct RowPart {
+    static constexpr int kWords = 3, kFloats = 4 * kWords;
+    float values[kFloats] = {};
+
+    // Adds that part of the row; what the row does not have stays 0.
+    __device__ __forceinline__ void add(const float* row, int from, int stride) {
+#pragma unroll
+        for (int w = 0; w < kWords; w++) {
+            if (from + 4 * w >= stride) break;
+            const float4 word = reinterpret_cast<const float4*>(row + from)[w];
+            values[4 * w] += word.x, values[4 * w + 1] += word.y;
+            values[4 * w + 2] += word.z, values[4 * w + 3] += word.w;
+        }
+    }
+};
+
+// Adds up the rows of each lane's record in its first row. Those of a record that has many are shared by the warp.
+// The order is always the same.
+__device__ __forceinline__ void add_rows(float* sums, int first_slot, int entries, int stride) {
+    if (entries > 1 && entries <= kFewRows) {
+        float* own = sums + (int64_t)first_slot * stride;
+        for (int from = 0; from < stride; from += RowPart::kFloats) {
+            RowPart part;
+#pragma unroll 2
+            for (int e = 0; e < entries; e++) part.add(own + (int64_t)e * stride, from, stride);
+#pragma unroll
+            for (int k = 0; k < RowPart::kFloats; k++)
+                if (from + k < stride) own[from + k] = part.values[k];
+        }
+    }
+    const int lane = lane_index(), slot = slot_of_lane<RowPart::kFloats>(lane);
+    for (unsigned many = __ballot_sync(kAllLanes, entries > kFewRows); many; many &= many - 1) {
+        const int owner = __ffs(many) - 1, rows = __shfl_sync(kAllLanes, entries, owner);
+        float* own = sums + (int64_t)__shfl_sync(kAllLanes, first_slot, owner) * stride;
+        for (int from = 0; from < stride; from += RowPart::kFloats) {
+            RowPart part;
+#pragma unroll 2
+            for (int e = lane; e < rows; e += kWarp) part.add(own + (int64_t)e * stride, from, stride);
+            transposed_sums<RowPart::kFloats>(part.values, lane);
+            if (slot >= 0 && from + slot < stride) own[from + slot] = part.values[0];
+        }
+    }
+    __syncwarp();  // a record's thread reads what others wrote
+}
+
+// Turns a record's moments into gradients. One thread a record.
 // camera >= 0: only this camera's records, whose colours' gradients are added to what is there.
 __global__ void __launch_bounds__(kThreads, kBlocks)
-    gradient_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, const float* sums,
+    gradient_kernel(CompositeInputs in, TileLists lists, TileSlots places, SumsLayout layout, float* sums,
                     CompositeGradients out, int64_t only_camera) {
     const int64_t i = thread_index() + (only_camera >= 0 ? lists.camera_records[only_camera] : 0);
     const int64_t end = lists.camera_records[only_camera >= 0 ? only_camera + 1 : in.c];
-    if (i >= end || i >= places.records) return;
+    const bool here = i < end && i < places.records;
+    const int stride = layout.stride(), entries = here && places.record_entries ? places.record_entries[i] : 0;
+    if (places.record_entries) add_rows(sums, here ? lists.records[i].first_slot : 0, entries, stride);
+    if (!here) return;
+    const Record r = lists.records[i];
     int64_t camera = only_camera;
     if (camera < 0)
         for (camera = 0; lists.camera_records[camera + 1] <= i;) camera++;
-    const Record r = lists.records[i];
-    const int stride = layout.stride(), entries = places.record_entries ? places.record_entries[i] : 1;
     const float* own = sums + (places.record_entries ? (int64_t)r.first_slot : i) * stride;
-    const auto total = [&](int k) {
-        float sum = 0.0f;
-#pragma unroll 2
-        for (int e = 0; e < entries; e++) sum += own[(int64_t)e * stride + k];
-        return sum;
-    };
+    const bool has_row = entries > 0 || !places.record_entries;
+    const auto total = [&](int k) { return has_row ? own[k] : 0.0f; };
     const int64_t g = camera * in.n + r.gaussian;
     const float a = r.a * (-2.0f / kLog2E), b = r.b * (-1.0f / kLog2E), c = r.c * (-2.0f / kLog2E);
     const float dx = total(kDx), dy = total(kDy);

@@ -1,6 +1,6 @@
 // A cube map behind a picture: one thread a pixel. Pixels that let no light through are passed over.
 #include "gpu/kernels.h"
-#include "gpu/thread.h"
+#include "gpu/warp.h"
 #include "math/cube_map.h"
 
 namespace gsrecon::gpu {
@@ -25,23 +25,33 @@ __global__ void __launch_bounds__(kThreads) cube_map_kernel(CubeMapInputs in, co
     out[3 * i + 2] = image[3 * i + 2] + color.z;
 }
 
-// Pixels share texels: their gradients meet in atomic additions.
+// Pixels share texels: their gradients meet in atomic additions. Neighbours mostly share all four of theirs, so those
+// of a run of lanes are summed first.
 __global__ void __launch_bounds__(kThreads)
     cube_map_vjp_kernel(CubeMapInputs in, const float* v_out, float* v_alpha, float* v_texels) {
     const int64_t i = thread_index();
-    if (i >= in.pixels) return;
-    const float light = 1.0f - in.alpha[i];
-    v_alpha[i] = 0.0f;
-    if (!(light > in.least_light)) return;
-    const CubeMapPlace place = place_of(in, i);
-    const Vec3<float> v = {v_out[3 * i], v_out[3 * i + 1], v_out[3 * i + 2]};
-    v_alpha[i] = -dot(v, cube_map_color(place, in.texels));
+    const bool here = i < in.pixels;
+    const float light = here ? 1.0f - in.alpha[i] : 0.0f;
+    const bool lit = light > in.least_light;
+    if (here && !lit) v_alpha[i] = 0.0f;
+    if (!__any_sync(kAllLanes, lit)) return;
+    CubeMapPlace place = {};
+    Vec3<float> v = {0.0f, 0.0f, 0.0f};
+    if (lit) {
+        place = place_of(in, i);
+        v = {v_out[3 * i], v_out[3 * i + 1], v_out[3 * i + 2]};
+        v_alpha[i] = -dot(v, cube_map_color(place, in.texels));
+    }
+    const LaneRun run(lit ? (int)place.texel[0] : -1);  // the first one tells the others
+#pragma unroll
     for (int k = 0; k < 4; k++) {
         const Vec3<float> share = (place.weight[k] * light) * v;
+        const Vec3<float> sum = {run.sum(share.x), run.sum(share.y), run.sum(share.z)};
+        if (!lit || !run.first) continue;
         float* texel = v_texels + 3 * place.texel[k];
-        atomicAdd(texel, share.x);
-        atomicAdd(texel + 1, share.y);
-        atomicAdd(texel + 2, share.z);
+        atomicAdd(texel, sum.x);
+        atomicAdd(texel + 1, sum.y);
+        atomicAdd(texel + 2, sum.z);
     }
 }
 

@@ -18,6 +18,7 @@ template <int degree> struct HarmonicsRows {
     // `used`. `shared` is aligned to 16 bytes.
     static __device__ __forceinline__ void load(const float* rows, int64_t first, unsigned wanted, int count,
                                                 int64_t width, float* shared) {
+        __syncwarp();  // words that are written again have been read
         const float* from = rows + first * width;
         if (as_in_memory(from, count, width)) {
             const float4* words = reinterpret_cast<const float4*>(from);

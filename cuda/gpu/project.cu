@@ -10,8 +10,8 @@ constexpr int kThreads = 128;
 constexpr int kBlocks = 5;  // on a multiprocessor: at most 96 registers
 
 __device__ __forceinline__ void clear_row(const Projected& out, int64_t o) {
-    out.means2d[2 * o] = out.means2d[2 * o + 1] = 0.0f;
-    out.radii[2 * o] = out.radii[2 * o + 1] = 0;
+    reinterpret_cast<float2*>(out.means2d)[o] = make_float2(0.0f, 0.0f);
+    reinterpret_cast<int2*>(out.radii)[o] = make_int2(0, 0);
     out.depths[o] = out.opacities[o] = 0.0f;
     for (int i = 0; i < 3; i++) out.conics[3 * o + i] = 0.0f;
     if (out.colors)

@@ -138,9 +138,9 @@ __device__ __forceinline__ void group_vjp(const ProjectInputs& in, const Project
         }
     }
     if (in_range) {
-        float *m = grads.means + 3 * g.row, *q = grads.quats + 4 * g.row, *sc = grads.scales + 3 * g.row;
+        float *m = grads.means + 3 * g.row, *sc = grads.scales + 3 * g.row;
         m[0] = v_mean.x, m[1] = v_mean.y, m[2] = v_mean.z;
-        q[0] = v_quat.w, q[1] = v_quat.x, q[2] = v_quat.y, q[3] = v_quat.z;
+        reinterpret_cast<float4*>(grads.quats)[g.row] = make_float4(v_quat.w, v_quat.x, v_quat.y, v_quat.z);
         sc[0] = v_scale.x, sc[1] = v_scale.y, sc[2] = v_scale.z;
         grads.opacities[g.row] = v_opacity;
         if (degree >= 0) {

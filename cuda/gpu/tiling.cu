@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kShared = 64;  // Gaussians that reach more tiles are written by a whole warp
+constexpr int kRun = 8;      // neighbours in depth that a warp takes at once
 
 __global__ void __launch_bounds__(kThreads) count_kernel(CompositeInputs in, TileCounts out) {
     const int64_t i = thread_index(), count = in.c * in.n;
@@ -165,11 +166,27 @@ __device__ __forceinline__ Ellipse ellipse_of(const CompositeInputs& in, const R
     return Ellipse(in.means2d[2 * i], in.means2d[2 * i + 1], in.conics + 3 * i, r.log2_opacity);
 }
 
+// That of another lane.
+__device__ __forceinline__ Ellipse ellipse_of_lane(Ellipse own, int lane) {
+    const auto there = [&](float& value) { value = __shfl_sync(kAllLanes, value, lane); };
+    there(own.x), there(own.y), there(own.a), there(own.b), there(own.c);
+    there(own.q), there(own.det), there(own.inverse_a), there(own.half_height), there(own.dy_of_right);
+    return own;
+}
+
+// The place in depth order that a thread takes. The nearest Gaussians are the largest ones: a warp's runs lie far
+// apart, so that no warp has 32 of those.
+__device__ __forceinline__ int64_t spread_place(int64_t records) {
+    const int64_t warps = (records + kWarp - 1) / kWarp, warp = thread_index() / kWarp;
+    const int lane = lane_index();
+    return warp < warps ? (lane / kRun * warps + warp) * kRun + lane % kRun : records;
+}
+
 // One thread a record, in depth order. Records that reach many tiles are written together: a lane takes a row.
 __global__ void __launch_bounds__(kThreads) emit_kernel(CompositeInputs in, TileCounts counts, TileRoom room,
                                                         FilledTiles out, Lists lists, const uint32_t* order) {
     const TileGrid grid(in);
-    const int64_t place = thread_index();
+    const int64_t place = spread_place(room.records);
     const bool here = place < room.records && place < counts.totals[0];
     const uint32_t record = here ? order[place] : 0;
     const int tiles = here ? lists.record_tiles[record] : 0;
@@ -180,26 +197,25 @@ __global__ void __launch_bounds__(kThreads) emit_kernel(CompositeInputs in, Tile
         out.records[record].first_slot = fitting ? (int32_t)offset : 0;
         out.record_entries[record] = (int32_t)fitting;
     }
+    if (!__any_sync(kAllLanes, tiles > 0)) return;
+    const int camera = tiles > 0 ? camera_of(out.camera_records, in.c, record) : 0;
+    const Ellipse own = ellipse_of(in, out.records[tiles > 0 ? record : 0], camera);
     if (tiles > 0 && tiles <= kShared) {
-        const int camera = camera_of(out.camera_records, in.c, record);
         const Writer writer(lists, room, offset, tiles, camera * grid.tiles(), record);
-        const Ellipse ellipse = ellipse_of(in, out.records[record], camera);
-        const TileSpan rows = tile_rows(ellipse, grid.y);
+        const TileSpan rows = tile_rows(own, grid.y);
         int written = 0;
         for (int row = rows.begin; row < rows.end; row++) {
-            const TileSpan span = tiles_of_row(ellipse, row, grid.x);
+            const TileSpan span = tiles_of_row(own, row, grid.x);
             for (int x = span.begin; x < span.end; x++) writer.write(written++, row * grid.x + x);
         }
         for (; written < tiles; written++) writer.write_no_tile(written);
     }
     for (unsigned large = __ballot_sync(kAllLanes, tiles > kShared); large; large &= large - 1) {
-        const int owner = __ffs(large) - 1;
-        const uint32_t r = __shfl_sync(kAllLanes, record, owner);
-        const int expected = __shfl_sync(kAllLanes, tiles, owner);
-        const int camera = camera_of(out.camera_records, in.c, r);
+        const int owner = __ffs(large) - 1, expected = __shfl_sync(kAllLanes, tiles, owner);
         const Writer writer(lists, room, __shfl_sync(kAllLanes, (int32_t)offset, owner), expected,
-                            camera * grid.tiles(), r);
-        const Ellipse ellipse = ellipse_of(in, out.records[r], camera);
+                            __shfl_sync(kAllLanes, camera, owner) * grid.tiles(),
+                            __shfl_sync(kAllLanes, record, owner));
+        const Ellipse ellipse = ellipse_of_lane(own, owner);
         const TileSpan rows = tile_rows(ellipse, grid.y);
         int written = 0;
         for (int row = rows.begin; row < rows.end; row += kWarp) {
@@ -219,14 +235,20 @@ __global__ void __launch_bounds__(kThreads) emit_kernel(CompositeInputs in, Tile
     }
 }
 
-// Finds where each tile's entries begin; what stands behind the last one belongs to no tile.
+// Finds where each tile's entries begin, one thread a tile; what stands behind the last one belongs to no tile.
 __global__ void __launch_bounds__(kThreads)
     range_kernel(TileRoom room, int64_t tiles, const uint32_t* keys, int64_t* tile_entries) {
-    const int64_t i = thread_index();
-    if (i > room.entries) return;
-    const auto tile_at = [&](int64_t entry) { return (int64_t)keys[entry] < tiles ? (int64_t)keys[entry] : tiles; };
-    const int64_t before = i == 0 ? -1 : tile_at(i - 1), here = i == room.entries ? tiles : tile_at(i);
-    for (int64_t tile = before + 1; tile <= here; tile++) tile_entries[tile] = i;
+    const int64_t tile = thread_index();
+    if (tile > tiles) return;
+    int64_t begin = 0, end = room.entries;
+    while (begin < end) {
+        const int64_t middle = (begin + end) / 2;
+        if ((int64_t)keys[middle] < tile)
+            begin = middle + 1;
+        else
+            end = middle;
+    }
+    tile_entries[tile] = begin;
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -278,7 +300,7 @@ void fill_tiles(const CompositeInputs& in, const TileCounts& counts, const TileR
     start("entries", emit_kernel, room.records, in, counts, room, out, lists, order);
     const int sorted = sort_pairs(lists.tile_keys, lists.values, room.entries, bits_for(tiles), lists.scratch,
                                   lists.scratch_bytes, stream);
-    start("tiles", range_kernel, room.entries + 1, room, tiles, lists.tile_keys[sorted], out.tile_entries);
+    start("tiles", range_kernel, tiles + 1, room, tiles, lists.tile_keys[sorted], out.tile_entries);
     const uint32_t* values = lists.values[sorted];
     if (out.entry_slots)
         start("slots", slot_kernel, room.entries, room, values, lists.slot_records, out.entries, out.entry_slots);

@@ -1,4 +1,4 @@
-// Sums over the 32 lanes of a warp.
+// Sums over the 32 lanes of a warp, or over runs of them.
 #pragma once
 
 #include "gpu/thread.h"
@@ -9,6 +9,32 @@ __device__ __forceinline__ float warp_sum(float value) {
     for (int distance = kWarp / 2; distance > 0; distance /= 2) value += __shfl_xor_sync(kAllLanes, value, distance);
     return value;
 }
+
+// Neighbouring lanes with the same key.
+struct LaneRun {
+    bool first;  // whether this lane begins the run
+
+    // Asked by all lanes.
+    __device__ __forceinline__ explicit LaneRun(int key) : lane_(lane_index()) {
+        const int before = __shfl_up_sync(kAllLanes, key, 1);
+        first = lane_ == 0 || before != key;
+        const unsigned later = __ballot_sync(kAllLanes, first) & ~(2u * (1u << lane_) - 1);
+        last_ = later ? __ffs(later) - 2 : kWarp - 1;
+    }
+
+    // The sum over the run, for its first lane. Asked by all lanes.
+    __device__ __forceinline__ float sum(float value) const {
+#pragma unroll
+        for (int distance = 1; distance < kWarp; distance *= 2) {
+            const float later = __shfl_down_sync(kAllLanes, value, distance);
+            if (lane_ + distance <= last_) value += later;
+        }
+        return value;
+    }
+
+  private:
+    int lane_, last_;
+};
 
 // Sums of several values over the lanes, all at once. A step at a distance halves the values that a lane still carries
 // and hands the other half to its partner: about `count` + log2(32 / count) shuffles in place of 5 * `count`. Steps go

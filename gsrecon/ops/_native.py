@@ -1,6 +1,7 @@
 """The compiled kernels, and those for a tensor's device. Only this imports `gsrecon._C`."""
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -46,7 +47,7 @@ def kernels_for(tensor: Tensor) -> Any:
     return kernels().Cuda(
         device.index,
         torch.cuda.current_stream(device).cuda_stream,
-        lambda size: torch.empty(size, dtype=torch.uint8, device=device),
+        lambda size: fresh(tensor, (size,), torch.uint8),
     )
 
 
@@ -107,6 +108,23 @@ def cpu_isa() -> str:
         raise BackendUnavailableError(f"{error}; unset or change the variable") from error
 
 
+def fresh(like: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Memory for what a kernel writes, all of it, where `like` is.
+
+    Where algorithms are to be deterministic, torch fills what `torch.empty` gives; this stays as it is.
+
+    Args:
+        like: Gives the device, and the type where none is named.
+        shape: Dimensions.
+        dtype: Type of the numbers.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        return like.new_empty(shape, dtype=dtype)
+    dtype = dtype or like.dtype
+    storage = torch.UntypedStorage(dtype.itemsize * math.prod(shape), device=like.device)
+    return like.new_empty(0, dtype=dtype).set_(storage, 0, torch.Size(shape))  # pyright: ignore
+
+
 _POOLED_FROM = 1 << 20
 """Floats from which a result's memory is pooled: 4 MiB."""
 
@@ -119,7 +137,7 @@ def pooled(like: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
     """
     if like.is_cpu and (count := math.prod(shape)) >= _POOLED_FROM:
         return torch.from_numpy(kernels().pooled(count)).view(shape)
-    return like.new_empty(shape)
+    return fresh(like, shape)
 
 
 def pooled_like(tensor: Tensor) -> Tensor:

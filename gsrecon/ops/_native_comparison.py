@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import all_dense, pooled, pooled_like
+from gsrecon.ops._native import all_dense, fresh, pooled, pooled_like
 from gsrecon.ops._once_differentiable import once_differentiable
 
 
@@ -31,7 +31,7 @@ class _ComparePictures(torch.autograd.Function):
         inputs = all_dense(_batch(image, 4), _batch(truth, 4), None if counts is None else _batch(counts, 3))
         learns = recording and ctx.needs_input_grad[0]
         kept = pooled(image, (3 * image.numel(),)) if learns and weights.similarity != 0 else None
-        figures = image.new_empty(3)
+        figures = fresh(image, (3,))
         _native.kernels_for(image).compare_pictures(*inputs, *weights, figures, kept)
         comparison, squared = figures[0], figures[1]
         ctx.mark_non_differentiable(squared)
@@ -67,7 +67,7 @@ class _CompareDepths(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, depth: Tensor, places: Tensor, measured: Tensor, limit: float) -> Tensor:
         inputs = all_dense(depth.reshape(-1), places, measured)
-        figures = depth.new_empty(2)
+        figures = fresh(depth, (2,))
         _native.kernels_for(depth).compare_depths(*inputs, limit, figures)
         ctx.limit, ctx.shape = limit, depth.shape
         ctx.save_for_backward(*inputs, figures)

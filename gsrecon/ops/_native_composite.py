@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import all_dense, dense, pooled
+from gsrecon.ops._native import all_dense, dense, fresh, pooled
 from gsrecon.ops._native_project import Projection
 from gsrecon.ops._once_differentiable import once_differentiable
 from gsrecon.ops._tile_lists import TileLists, TileRequest, tile_lists
@@ -60,10 +60,10 @@ class _Composite(torch.autograd.Function):
         lists = tile_lists(module, projected, request)
         shape = (len(depths), request.height, request.width)
         rows = colors.shape[-1] + channels.appended
-        image = means2d.new_empty(*shape, min(channels.image, rows))
-        features = means2d.new_empty(*shape, rows - channels.image) if rows > channels.image else None
-        depth = means2d.new_empty(shape) if channels.depth and not channels.appended else None
-        alpha = means2d.new_empty(shape)
+        image = fresh(means2d, (*shape, min(channels.image, rows)))
+        features = fresh(means2d, (*shape, rows - channels.image)) if rows > channels.image else None
+        depth = fresh(means2d, shape) if channels.depth and not channels.appended else None
+        alpha = fresh(means2d, shape)
         pictures = (image, features, depth, alpha)
         module.composite(projected[5], projected[2], channels.depth, *lists[:5], *pictures)
         ctx.with_depth, ctx.absgrad = channels.depth, absgrad_probe is not None
@@ -165,8 +165,8 @@ def inspect(
         median_depth: Whether the depth is.
     """
     alpha = composition.alpha
-    id_picture = alpha.new_empty(alpha.shape, dtype=torch.int32) if ids else None
-    depth_picture = alpha.new_empty(alpha.shape) if median_depth else None
+    id_picture = fresh(alpha, alpha.shape, torch.int32) if ids else None
+    depth_picture = fresh(alpha, alpha.shape) if median_depth else None
     _native.kernels_for(alpha).inspect(
         dense(depths), *composition.lists[:5], dense(object_index), alpha, id_picture, depth_picture
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import all_dense, dense, pooled_like
+from gsrecon.ops._native import all_dense, dense, fresh, pooled_like
 from gsrecon.ops._once_differentiable import once_differentiable
 from gsrecon.ops.between import Between
 
@@ -16,7 +16,7 @@ class _RigCamera(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, camera: Sequence[Any], *corrections: Tensor) -> Tensor:
         tables = all_dense(*corrections)
-        viewmats = tables[0].new_empty(1, 4, 4)
+        viewmats = fresh(tables[0], (1, 4, 4))
         _native.kernels_for(viewmats).rig_camera(*tables, *camera, viewmats)
         ctx.camera = camera
         ctx.save_for_backward(*tables)
@@ -26,7 +26,7 @@ class _RigCamera(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         tables = ctx.saved_tensors
-        own = [torch.empty_like(table) for table in tables]
+        own = [fresh(table, table.shape) for table in tables]
         _native.kernels_for(own[0]).rig_camera_vjp(*tables, *ctx.camera, dense(gradients[0]), *own)
         return None, *own
 
@@ -54,7 +54,7 @@ class _Se3Exps(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tangents: Tensor) -> Tensor:
         tangents = tangents.contiguous()
-        motions = tangents.new_empty(len(tangents), 4, 4)
+        motions = fresh(tangents, (len(tangents), 4, 4))
         _native.kernels_for(motions).se3_exps(tangents, motions)
         ctx.save_for_backward(tangents)
         return motions
@@ -63,7 +63,7 @@ class _Se3Exps(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor]:
         (tangents,) = ctx.saved_tensors
-        own = torch.empty_like(tangents)
+        own = fresh(tangents, tangents.shape)
         _native.kernels_for(own).se3_exps_vjp(tangents, dense(gradients[0]), own)
         return (own,)
 
@@ -84,7 +84,7 @@ class _Exposure(torch.autograd.Function):
         pictures: Between | None,
     ) -> Tensor:
         inputs = all_dense(image, camera_values, picture_values)
-        out = torch.empty_like(inputs[0])
+        out = fresh(inputs[0], inputs[0].shape)
         _native.kernels_for(out).exposure(*inputs, camera, pictures, out)
         ctx.rows = (camera, pictures)
         ctx.save_for_backward(*inputs)
@@ -95,7 +95,7 @@ class _Exposure(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inputs = ctx.saved_tensors
         v_image = pooled_like(inputs[0]) if ctx.needs_input_grad[0] else None
-        v_tables = [torch.empty_like(table) for table in inputs[1:]]
+        v_tables = [fresh(table, table.shape) for table in inputs[1:]]
         _native.kernels_for(v_tables[0]).exposure_vjp(
             *inputs, *ctx.rows, dense(gradients[0]), v_image, *v_tables
         )
@@ -117,7 +117,7 @@ class _MeanSquares(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Sequence[float], *tables: Tensor) -> Tensor:
         inputs = all_dense(*tables)
-        total = inputs[0].new_empty(1)
+        total = fresh(inputs[0], (1,))
         _native.kernels_for(total).mean_squares(inputs, weights, total)
         ctx.weights = weights
         ctx.save_for_backward(*inputs)
@@ -127,7 +127,7 @@ class _MeanSquares(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         tables = list(ctx.saved_tensors)
-        own = [torch.empty_like(table) for table in tables]
+        own = [fresh(table, table.shape) for table in tables]
         _native.kernels_for(own[0]).mean_squares_vjp(tables, ctx.weights, gradients[0].reshape(1), own)
         return None, *own
 

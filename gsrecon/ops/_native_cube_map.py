@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import all_dense, dense, pooled_like
+from gsrecon.ops._native import all_dense, dense, fresh, pooled_like
 from gsrecon.ops._once_differentiable import once_differentiable
 
 
@@ -22,7 +22,7 @@ class _CubeMap(torch.autograd.Function):
         least_light: float,
     ) -> Tensor:
         inputs = all_dense(texels, directions, world_from_cam, alpha)
-        out = torch.empty_like(image, memory_format=torch.contiguous_format)
+        out = fresh(image, image.shape)
         _native.kernels_for(image).cube_map(*inputs, least_light, dense(image), out)
         ctx.least_light = least_light
         ctx.save_for_backward(*inputs)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsrecon.ops._native import all_dense, dense, kernels_for, pooled_like
+from gsrecon.ops._native import all_dense, dense, fresh, kernels_for, pooled_like
 from gsrecon.ops._once_differentiable import once_differentiable
 
 
@@ -14,7 +14,7 @@ class _Perceptron(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, parameters: Tensor, widths: list[int]) -> Tensor:
         tensors = all_dense(inputs, parameters)
-        outputs = inputs.new_empty(len(inputs), widths[-1])
+        outputs = fresh(inputs, (len(inputs), widths[-1]))
         kernels_for(inputs).perceptron(*tensors, widths, outputs)
         ctx.widths = widths
         ctx.save_for_backward(*tensors)
@@ -24,7 +24,7 @@ class _Perceptron(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, None]:
         inputs, parameters = ctx.saved_tensors
-        v_parameters = torch.empty_like(parameters)
+        v_parameters = fresh(parameters, parameters.shape)
         v_inputs = pooled_like(inputs) if ctx.needs_input_grad[0] else None
         kernels_for(inputs).perceptron_vjp(
             inputs, parameters, ctx.widths, dense(gradients[0]), v_parameters, v_inputs

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import all_dense, pooled_like
+from gsrecon.ops._native import all_dense, fresh, pooled_like
 from gsrecon.ops._once_differentiable import once_differentiable
 
 
@@ -72,14 +72,14 @@ def run_project(
     cameras, gaussians = len(poses), len(means)
     harmonics = lens.sh_degree >= 0
     out = Projection(
-        means.new_empty(cameras, gaussians, 2),
-        means.new_empty(cameras, gaussians, 2, dtype=torch.int32),
-        means.new_empty(cameras, gaussians),
-        means.new_empty(cameras, gaussians, 3),
-        means.new_empty(cameras, gaussians),
-        means.new_empty(cameras if harmonics else 0, gaussians, 3),
+        fresh(means, (cameras, gaussians, 2)),
+        fresh(means, (cameras, gaussians, 2), torch.int32),
+        fresh(means, (cameras, gaussians)),
+        fresh(means, (cameras, gaussians, 3)),
+        fresh(means, (cameras, gaussians)),
+        fresh(means, (cameras if harmonics else 0, gaussians, 3)),
     )
-    seen = means.new_empty(cameras, gaussians, dtype=torch.uint8) if with_gradients else None
+    seen = fresh(means, (cameras, gaussians), torch.uint8) if with_gradients else None
     _native.kernels_for(means).project(*inputs, *lens, *out[:5], out.colors if harmonics else None, seen)
     return out, seen
 

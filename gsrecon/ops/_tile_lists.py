@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gsrecon.ops._native import kernels
+from gsrecon.ops._native import fresh, kernels
 
 
 class TileLists(NamedTuple):
@@ -59,13 +59,13 @@ def _on_cpu(module: Any, projected: Sequence[Tensor], request: TileRequest) -> T
     means2d = projected[0]
     cameras, gaussians = means2d.shape[:2]
     size = (request.width, request.height, request.with_depth)
-    records = means2d.new_empty(cameras * gaussians, kernels().record_floats)
-    camera_records = torch.empty(cameras + 1, dtype=torch.int64)
+    records = fresh(means2d, (cameras * gaussians, kernels().record_floats))
+    camera_records = fresh(means2d, (cameras + 1,), torch.int64)
     tiler = kernels().Tiler()
     count = tiler.count(*projected, *size, records, camera_records)
-    tile_entries = torch.empty(cameras * request.tiles() + 1, dtype=torch.int64)
-    entries = torch.empty(count, dtype=torch.int32)
-    slots = torch.empty(count if request.with_gradients else 0, dtype=torch.int32)
+    tile_entries = fresh(means2d, (cameras * request.tiles() + 1,), torch.int64)
+    entries = fresh(means2d, (count,), torch.int32)
+    slots = fresh(means2d, (count if request.with_gradients else 0,), torch.int32)
     tiler.fill(tile_entries, entries, slots if request.with_gradients else None)
     totals = torch.tensor([int(camera_records[-1]), count])
     return TileLists(records, camera_records, tile_entries, entries, slots, totals)
@@ -75,8 +75,8 @@ def _on_gpu(module: Any, projected: Sequence[Tensor], request: TileRequest) -> T
     means2d = projected[0]
     cameras, gaussians = means2d.shape[:2]
     size = (request.width, request.height, request.with_depth)
-    index, tiles = (means2d.new_empty(cameras, gaussians, dtype=torch.int32) for _ in range(2))
-    totals = means2d.new_empty(2, dtype=torch.int64)
+    index, tiles = (fresh(means2d, (cameras, gaussians), torch.int32) for _ in range(2))
+    totals = fresh(means2d, (2,), torch.int64)
     module.count_tiles(*projected, *size, index, tiles, totals)
     if request.max_entries:
         visible, count = cameras * gaussians, request.max_entries
@@ -87,12 +87,12 @@ def _on_gpu(module: Any, projected: Sequence[Tensor], request: TileRequest) -> T
                 f"{count:,} pairs of Gaussian and tile are more than the 2^31 a call can draw: render fewer "
                 "cameras at a time, smaller pictures, or look for Gaussians that have grown over everything"
             )
-    records = means2d.new_empty(visible, kernels().record_floats)
-    camera_records = means2d.new_empty(cameras + 1, dtype=torch.int64)
-    tile_entries = means2d.new_empty(cameras * request.tiles() + 1, dtype=torch.int64)
-    entries = means2d.new_empty(count, dtype=torch.int32)
+    records = fresh(means2d, (visible, kernels().record_floats))
+    camera_records = fresh(means2d, (cameras + 1,), torch.int64)
+    tile_entries = fresh(means2d, (cameras * request.tiles() + 1,), torch.int64)
+    entries = fresh(means2d, (count,), torch.int32)
     with_slots = request.with_gradients and request.deterministic
-    slots = means2d.new_empty(visible + count if with_slots else 0, dtype=torch.int32)
+    slots = fresh(means2d, (visible + count if with_slots else 0,), torch.int32)
     module.fill_tiles(
         *(*projected, *size, index, tiles, totals),
         *(records, camera_records, tile_entries, entries, slots),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gsrecon.geometry.camera import Cameras
 from gsrecon.ops import _native
+from gsrecon.ops._native import fresh
 from gsrecon.ops.rasterize import Backend, project_compiled
 from gsrecon.ops.reference import compose_poses, project
 from gsrecon.ops.settings import ALPHA_MAX, ALPHA_MIN, RasterizeSettings
@@ -82,7 +83,7 @@ def draw_alone(
             for of, window in zip(_split(rows, first), windows, strict=True)
         ]
         return Alone(windows, tuple(parts))
-    alpha = means2d.new_empty(int(first_pixel[-1]))
+    alpha = fresh(means2d, (int(first_pixel[-1]),))
     places = (torch.from_numpy(part).to(alpha.device) for part in (first, windows, first_pixel))
     _native.kernels_for(alpha).alone(means2d, radii, conics, opacities, rows.int(), *places, alpha)
     pixels = alpha.cpu().numpy()

@@ -1,10 +1,9 @@
 """The compiled kernels of MCMC densification, which CUDA alone has: on the CPU torch is as fast."""
 
-import torch
 from torch import Tensor
 
 from gsrecon.ops import _native
-from gsrecon.ops._native import all_dense
+from gsrecon.ops._native import all_dense, fresh
 
 
 def has_kernels(*tensors: Tensor) -> bool:
@@ -30,6 +29,6 @@ def explore(
 
 def relocate(opacities: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
     """Opacity and factor on the scales of each of `copies` [N] equal Gaussians in one place (Equation 9)."""
-    new, factors = torch.empty_like(opacities), torch.empty_like(opacities)
+    new, factors = (fresh(opacities, opacities.shape) for _ in range(2))
     _native.kernels_for(opacities).relocate(*all_dense(opacities, copies), new, factors)
     return new, factors

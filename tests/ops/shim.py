@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -44,6 +45,16 @@ def shim_module() -> ModuleType:
     return module
 
 
+_new_empty = torch.Tensor.new_empty
+
+
+def _used_before(like: torch.Tensor, *shape: Any, **options: Any) -> torch.Tensor:
+    """Memory as a GPU's allocator gives it, with other things in it: floats are NaN, integers -1."""
+    memory = _new_empty(like, *shape, **options)
+    memory.reshape(-1).view(torch.uint8).fill_(0xFF)
+    return memory
+
+
 @contextmanager
 def cuda_on_the_processor(engine: str = "fibers") -> Iterator[None]:
     """Within it, every compiled operation on CPU tensors runs the CUDA kernels.
@@ -56,10 +67,11 @@ def cuda_on_the_processor(engine: str = "fibers") -> Iterator[None]:
 
     def kernels_for(tensor: torch.Tensor):
         assert tensor.device.type == "cpu"
-        return module.Cuda(0, 0, lambda size: torch.empty(size, dtype=torch.uint8))
+        return module.Cuda(0, 0, lambda size: tensor.new_empty(size, dtype=torch.uint8))
 
     patch = pytest.MonkeyPatch()
     patch.setattr(_native, "kernels_for", kernels_for)
+    patch.setattr(torch.Tensor, "new_empty", _used_before)
     try:
         yield
     finally:

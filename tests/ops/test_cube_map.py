@@ -5,13 +5,20 @@ from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 32])
-def test_the_compiled_pass_agrees_with_the_reference_in_values_and_gradients(compiled, size, generator):
+@pytest.mark.parametrize("neighbours_share_texels", [False, True])
+def test_the_compiled_pass_agrees_with_the_reference_in_values_and_gradients(
+    compiled, size, neighbours_share_texels, generator
+):
     height, width = 37, 53
     image = torch.rand(height, width, 3, generator=generator)
     alpha = torch.rand(height, width, generator=generator)
     alpha[:10] = 0.9995  # shows nothing
     texels = torch.rand(6, size, size, 3, generator=generator)
     directions = torch.randn(height, width, 3, generator=generator)
+    if neighbours_share_texels:  # as in a picture, with holes in its sky
+        x, y = torch.arange(width) / width - 0.5, torch.arange(height) / height - 0.5
+        directions = torch.stack([*torch.meshgrid(x, y, indexing="xy"), torch.ones(height, width)], dim=-1)
+        alpha[20:, ::7] = 1.0
     rotation = torch.linalg.qr(torch.randn(3, 3, generator=generator)).Q
     upstream = torch.randn(height, width, 3, generator=generator)
 

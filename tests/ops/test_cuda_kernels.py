@@ -223,6 +223,26 @@ def test_gaussians_over_more_tiles_than_a_thread_writes_are_written_by_its_warp(
     assert relative_error(drawn.image[sure], expected.image[sure], 0.1) < 1e-5
 
 
+@pytest.mark.parametrize("features", [0, 5])
+@pytest.mark.parametrize("same_bits", [False, True])
+def test_gradients_of_gaussians_over_few_and_many_tiles_agree_with_the_cpu(
+    same_bits: bool, features: int
+) -> None:
+    scene = random_scene(
+        SceneOptions(gaussians=40, cameras=2, width=150, height=110, features=features, sh_degree=None)
+    )
+    sizes = torch.logspace(-2.0, 0.5, 40, dtype=scene.splats.scales.dtype)  # over one tile, and over all 70
+    scales = scene.splats.scales / scene.splats.scales.mean(dim=1, keepdim=True) * sizes[:, None]
+    scene = replace(scene, splats=replace(scene.splats, scales=scales))
+    weights = random_weights(scene)
+    drawn, expected = gradients(draw, scene, torch.float32, weights)
+    with cuda_on_the_processor(), deterministic() if same_bits else torch.enable_grad():
+        _, found = gradients(draw, scene, torch.float32, weights)
+    assert int((drawn.info.radii > 150).all(-1).sum()) >= 2
+    for name, gradient in expected.items():
+        assert relative_error(found[name], gradient) < 1e-4, name
+
+
 def test_an_object_number_out_of_range_is_not_drawn() -> None:
     scene = random_scene(replace(SMALL, gaussians=40)).to(torch.float32)
     assert scene.splats.object_index is not None

@@ -1,5 +1,6 @@
 """Which kernels a tensor gets, on machines that are made up."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -82,3 +83,36 @@ def test_a_device_that_nobody_draws_on_is_named():
 def test_a_build_without_kernels_says_how_to_get_them(monkeypatch):
     monkeypatch.setattr(_native, "kernels", lambda: SimpleNamespace())
     assert "install a CUDA toolkit" in _native._find_cuda_problem()
+
+
+@pytest.mark.parametrize("same_bits", [False, True])
+def test_fresh_memory_has_the_shape_and_type_that_were_asked_for(same_bits):
+    like = torch.zeros(2, dtype=torch.float64)
+    torch.use_deterministic_algorithms(same_bits)
+    try:
+        for shape in ((), (3,), (0, 4), (2, 3, 5)):
+            for dtype in (None, torch.uint8, torch.int64):
+                memory = _native.fresh(like, shape, dtype)
+                assert memory.shape == shape
+                assert memory.dtype == (dtype or torch.float64)
+                assert memory.is_contiguous()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_where_bits_are_to_be_the_same_torch_does_not_fill_fresh_memory_first():
+    """That would write every result once more than there is to do."""
+    like = torch.zeros(2)
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert values_filled_by(lambda: like.new_empty(100, 100)) == 10_000
+        assert values_filled_by(lambda: _native.fresh(like, (100, 100))) == 0
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def values_filled_by(work):
+    with torch.profiler.profile(record_shapes=True) as profile:
+        work()
+    events = profile.key_averages(group_by_input_shape=True)
+    return sum(math.prod(event.input_shapes[0]) for event in events if event.key == "aten::fill_")

@@ -26,12 +26,16 @@ struct dim3 {
     unsigned x, y, z;
     dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
-struct float2 {
+struct alignas(8) int2 {
+    int x, y;
+};
+struct alignas(8) float2 {
     float x, y;
 };
 struct alignas(16) float4 {
     float x, y, z, w;
 };
+inline int2 make_int2(int x, int y) { return {x, y}; }
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
@@ -92,6 +96,11 @@ template <class T> T __shfl_xor_sync(unsigned mask, T value, int distance) {
 template <class T> T __shfl_up_sync(unsigned mask, T value, int distance) {
     const int lane = (int)(threadIdx.x & 31u);
     return __shfl_sync(mask, value, lane >= distance ? lane - distance : lane);
+}
+
+template <class T> T __shfl_down_sync(unsigned mask, T value, int distance) {
+    const int lane = (int)(threadIdx.x & 31u);
+    return __shfl_sync(mask, value, lane + distance < 32 ? lane + distance : lane);
 }
 
 template <class T> T atomicAdd(T* address, T value) { return std::atomic_ref<T>(*address).fetch_add(value); }
