@@ -5,7 +5,7 @@ Nothing here writes into a tensor of the scene: what changes is made anew, the r
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -299,6 +299,11 @@ def figures(node: RigidActors) -> list[Figure]:
         clock = AS_RECORDED if node.clocks is None else tuple(node.clocks[number].tolist())
         found.append(Figure(id, shape, Way.of(node.trajectories, number, clock)))
     return found
+
+
+def some_of(node: RigidActors, ids: Collection[str]) -> RigidActors:
+    """A node of some of the objects of another one, and of nothing else that it holds."""
+    return _assembled(node.id, [figure for figure in figures(node) if figure.id in ids])
 
 
 def recoloured(gaussians: Gaussians, gain: Sequence[float]) -> Gaussians:

@@ -15,8 +15,8 @@ class EditedGroups(GroupedScene):
     """A scene in groups with an edit list applied; the scene itself stays as it is.
 
     The list is done once to all objects, and to each group when that is read. What it gives another way, or
-    puts there, every group draws: it may go wherever it likes. All else is drawn by its home and the groups
-    beside that, as without a list.
+    puts there, every group draws: it may go wherever it likes. All else is drawn by the groups that draw it
+    without a list.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class EditedGroups(GroupedScene):
         """All that pictures of a group draw.
 
         Raises:
-            CheckpointError: The group or one beside it is missing or damaged.
+            CheckpointError: The group or one that lends to it is missing or damaged.
             SpecError: What the list inserts is not there any more.
         """
         if number not in self._scene.resident:

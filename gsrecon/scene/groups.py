@@ -1,14 +1,16 @@
 """Groups: a long drive cut into stretches of the ego path, so that only what is in use needs memory.
 
 Every Gaussian has one home group, the one whose pictures show it largest. Pictures of other groups that see
-it list it as frozen halo.
+it list it as frozen halo. Objects that move are seen by groups far apart: who sees which is part of the plan.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from gsrecon.gaussians.gaussians import Gaussians
@@ -56,20 +58,39 @@ class Groups:
                 raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)}")
 
 
+@dataclass(frozen=True)
+class ObjectGroups:
+    """Where an annotated object belongs."""
+
+    home: int
+    """The group that owns it."""
+    seen_by: tuple[int, ...]
+    """Groups whose pictures show it within the reach, ascending."""
+
+
 class GroupPlan:
     """Which picture belongs to which group, and what each group sees."""
 
-    def __init__(self, recording: Recording, starts_us: tuple[int, ...], groups: Groups) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        starts_us: tuple[int, ...],
+        groups: Groups,
+        objects: Mapping[str, ObjectGroups] | None = None,
+    ) -> None:
         """From a cut that was made before.
 
         Args:
             recording: The drive's cameras and frames.
             starts_us: Time at which each group begins, ascending; earlier frames belong to the first.
             groups: Reach and overlap.
+            objects: Of each object of the scene; None where nothing is known of them.
         """
         self.recording = recording
         self.starts_us = starts_us
         self.groups = groups
+        self.objects: Mapping[str, ObjectGroups] = objects or {}
+        """By id; one that is not listed is drawn by its home and the groups beside that."""
         self._frames = recording.frames
         self._times = np.array([frame.timestamp_us for frame in self._frames], dtype=np.int64)
         self._way = _way(recording)
@@ -121,14 +142,24 @@ class GroupPlan:
 
     def frames_around(self, group: int) -> list[RecordedFrame]:
         """A group's own pictures and its neighbours' within the overlap."""
-        own = self._of_frame == group
+        around = self._around(group, np.ones(len(self._frames), dtype=bool))
+        return [frame for frame, taken in zip(self._frames, around, strict=True) if taken]
+
+    def _around(self, group: int, some: Bool[np.ndarray, " F"]) -> Bool[np.ndarray, " _"]:
+        """Which of some pictures are a group's own or its neighbours' within the overlap."""
+        own = self._of_frame[some] == group
         if self._way[-1] < _STANDING_M:
-            return self.frames(group)  # everything is within any length of everything
-        first, last = self._way[own].min(), self._way[own].max()
+            return own  # everything is within any length of everything
+        (first, last), way = self._stretches[group], self._way[some]
         overlap = self.groups.overlap_m
         # Neighbours in time: where a drive passes the same place twice, the other pass is another group.
-        beside = (self._way >= first - overlap) & (self._way <= last + overlap)
-        return [frame for frame, taken in zip(self._frames, own | beside, strict=True) if taken]
+        return own | ((way >= first - overlap) & (way <= last + overlap))
+
+    @cached_property
+    def _stretches(self) -> list[tuple[float, float]]:
+        """Where on the path each group's own pictures begin and end [m]."""
+        ways = [self._way[self._of_frame == group] for group in range(len(self))]
+        return [(float(way.min()), float(way.max())) for way in ways]
 
     def sight(self, group: int, around: bool = False) -> Sight:
         """What a group's own pictures see, or also its neighbours' within the overlap."""
@@ -159,6 +190,20 @@ class GroupPlan:
             if other != group and bool((torch.cdist(own, self.sight(other).centres) <= near).any())
         ]
 
+    def objects_from_afar(self, group: int, neighbours: Collection[int]) -> dict[int, list[str]]:
+        """Objects that a group sees though their homes are not beside it, by home, ascending.
+
+        Args:
+            group: The group.
+            neighbours: What `neighbours` says of it: they lend all of their objects.
+        """
+        beside = {group, *neighbours}
+        lent: dict[int, list[str]] = {}
+        for id, known in self.objects.items():
+            if group in known.seen_by and known.home not in beside:
+                lent.setdefault(known.home, []).append(id)
+        return dict(sorted(lent.items()))
+
     def homes(self, points: Float[Tensor, "N 3"]) -> Int64[Tensor, " N"]:
         """The group whose pictures show most of each point; -1 where none sees it within the reach.
 
@@ -168,25 +213,35 @@ class GroupPlan:
         most, home = shares.max(dim=1)
         return torch.where(most > 0, home, -1)
 
-    def home_of_object(self, places: Float64[np.ndarray, "F 3"]) -> int:
-        """The group whose pictures show most of a thing that moves.
+    def groups_of_object(self, places: Float64[np.ndarray, "F 3"]) -> ObjectGroups:
+        """The home of a thing that moves, the group whose pictures show most of it, and all that see it.
+
+        As a group is fitted to its neighbours' pictures within the overlap, what these show it sees too.
 
         Args:
             places: Where it is in world at the time of each recorded frame [m]; NaN where it is not there.
         """
+        distance, shown = self._shown(places)
+        if not np.isfinite(distance).any():
+            return ObjectGroups(0, ())
+        if not shown.any():
+            return ObjectGroups(int(self._of_frame[np.nanargmin(distance)]), ())
+        weights = np.where(shown, 1 / np.maximum(np.nan_to_num(distance), 1.0) ** 2, 0.0)
+        home = int(np.bincount(self._of_frame, weights, len(self)).argmax())
+        seen_by = tuple(k for k in range(len(self)) if self._around(k, shown).any())
+        return ObjectGroups(home, seen_by)
+
+    def _shown(
+        self, places: Float64[np.ndarray, "F 3"]
+    ) -> tuple[Float64[np.ndarray, " F"], Bool[np.ndarray, " F"]]:
+        """How far from each picture a thing is then [m], and which show its centre within the reach."""
         offsets = places - self._poses[:, :3, 3]
         distance = np.linalg.norm(offsets, axis=1)
         along = np.einsum("fi,fi->f", offsets, self._poses[:, :3, 2])
         widths = {name: np.cos(half_angle(camera)) for name, camera in self.recording.cameras.items()}
         narrow = np.array([widths[frame.camera] for frame in self._frames])
         there = np.isfinite(distance)
-        if not there.any():
-            return 0
-        shown = there & (along >= narrow * distance) & (distance <= self.groups.reach_m)
-        if not shown.any():
-            return int(self._of_frame[np.nanargmin(distance)])
-        weights = np.where(shown, 1 / np.maximum(np.nan_to_num(distance), 1.0) ** 2, 0.0)
-        return int(np.bincount(self._of_frame, weights, len(self)).argmax())
+        return distance, there & (along >= narrow * distance) & (distance <= self.groups.reach_m)
 
     def pixel_shares(self, points: Float[Tensor, "N 3"]) -> Float64[Tensor, "N G"]:
         """How large points show in each group's own pictures within the reach, up to a common factor."""

@@ -77,7 +77,7 @@ class GroupedScene:
         """All that pictures of a group draw.
 
         Raises:
-            CheckpointError: The group or one beside it is missing or damaged.
+            CheckpointError: The group or one that lends to it is missing or damaged.
         """
         if number in self._resident:
             self._resident.move_to_end(number)

@@ -1,6 +1,6 @@
 """Groups on disk: one sealed folder for each, read when a group is needed.
 
-groups/plan/plan.json            the cut, the recording, how the scene is drawn
+groups/plan/plan.json            the cut, the recording, how the scene is drawn, which group sees which object
 groups/shared/latest/scene/      far field, sky, constants of the cameras
 groups/000/latest/scene/         what group 0 owns: its Gaussians, and the corrections of its own pictures
 groups/001/latest/scene/         ...
@@ -24,8 +24,9 @@ from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.bundle import NODE_KINDS, load_scene, mapped_tensors, read_tensors
 from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.edit_cast import some_of
 from gsrecon.scene.graph import SceneGraph
-from gsrecon.scene.groups import GroupPlan, Groups
+from gsrecon.scene.groups import GroupPlan, Groups, ObjectGroups
 from gsrecon.scene.halo import Halo
 from gsrecon.scene.node import GaussianNode, Node, node_on
 from gsrecon.scene.recording import Recording
@@ -70,7 +71,7 @@ class GroupStore:
         return self.folder / f"{number:03d}"
 
     def write_plan(self, plan: GroupPlan, settings: RasterizeSettings) -> None:
-        """Stores the cut.
+        """Stores the cut, and of each object which groups see it.
 
         Raises:
             TrainingError: The disk is full or cannot be written.
@@ -83,6 +84,8 @@ class GroupStore:
                 name: getattr(settings, name) for name in ("mode", "near_plane", "far_plane", "eps2d")
             },
         }
+        if plan.objects:
+            stored["objects"] = {id: asdict(of_object) for id, of_object in plan.objects.items()}
         write_sealed(self.folder / "plan", {"plan.json": json.dumps(stored, indent=1).encode()})
 
     def read_plan(self) -> tuple[GroupPlan, RasterizeSettings]:
@@ -95,7 +98,11 @@ class GroupStore:
         try:
             stored = json.loads(files["plan.json"])
             recording = Recording.from_json(stored["recording"])
-            plan = GroupPlan(recording, tuple(stored["starts_us"]), Groups(**stored["groups"]))
+            objects = {
+                id: ObjectGroups(of_object["home"], tuple(of_object["seen_by"]))
+                for id, of_object in stored.get("objects", {}).items()
+            }
+            plan = GroupPlan(recording, tuple(stored["starts_us"]), Groups(**stored["groups"]), objects)
             return plan, RasterizeSettings(**stored["settings"])
         except (KeyError, ValueError, TypeError) as error:
             raise CheckpointError(
@@ -126,7 +133,8 @@ class GroupStore:
             graph.add(node)
             graph.frozen.add(node.id)
         focal = max(float(camera.K[0, 0]) for camera in plan.recording.cameras.values())
-        for other in plan.neighbours(number):
+        neighbours = plan.neighbours(number)
+        for other in neighbours:
             for node in _nodes(self.group(other) / "latest" / "scene", _is_drawn, of_rows=True):
                 if not isinstance(node, GaussianNode):
                     continue
@@ -138,6 +146,11 @@ class GroupStore:
                 lent = node_on(node, device)
                 graph.add(Halo(lent.id, lent.gaussians, focal) if isinstance(lent, StaticGroup) else lent)
                 graph.frozen.add(node.id)
+        for other, ids in plan.objects_from_afar(number, neighbours).items():
+            for node in self._of_objects(other):
+                lent = node_on(some_of(node, ids), device)
+                graph.add(lent)
+                graph.frozen.add(lent.id)
         graph.frozen |= {name for name in SHARED_PARAMETERS if name.partition("/")[0] in graph}
         self._correct(graph, number, plan, shared)
 
@@ -153,16 +166,21 @@ class GroupStore:
             CheckpointError: The group is not there or damaged.
         """
         found = []
-        for node in _nodes(self.group(number) / "latest" / "scene", _has_objects):
-            assert isinstance(node, RigidActors)
+        for node in self._of_objects(number):
             kept = [node.rows_of(id) for id in node.object_ids if id in ids]
             rows = torch.cat(kept) if kept else torch.zeros(0, dtype=torch.int64)
             node.resample(Resample.keep(rows))
-            node.id = lent_id(node.id, number)
             there = node_on(node, device)
             assert isinstance(there, RigidActors)
             found.append(there)
         return found
+
+    def _of_objects(self, number: int) -> Iterator[RigidActors]:
+        """The nodes of a group's objects under the names they are lent by; nothing else of it is read."""
+        for node in _nodes(self.group(number) / "latest" / "scene", _has_objects):
+            assert isinstance(node, RigidActors)
+            node.id = lent_id(node.id, number)
+            yield node
 
     def object_ids(self) -> list[str]:
         """All objects of the scene in the order of their numbers, which is the same in every group.

@@ -148,6 +148,7 @@ class _GroupedRun:
         self.config, self.observers, self.only = config, observers, only
         self.device = pick_device(config.device, config.backend)
         self.store = GroupStore(run.path / "groups")
+        self.objects = Objects.of(split, plan, config)
         self._write_or_check_plan()
         of_shared = config.groups.shared_share
         # Things that move are their groups' own: where they are known, their pixels are left out.
@@ -198,6 +199,7 @@ class _GroupedRun:
 
     def _write_or_check_plan(self) -> None:
         if not self.store.planned:
+            self.plan.objects = self.objects.by_id
             self.store.write_plan(self.plan, self.config.settings)
             return
         known, _ = self.store.read_plan()
@@ -206,6 +208,7 @@ class _GroupedRun:
                 f"{self.run_folder.path}: the run was begun on other pictures than {self.split.log.name} "
                 "has; resume with the same recording or start a new run"
             )
+        self.plan.objects = known.objects  # none where another gsrecon began the run: it goes on as begun
 
     def _fit_shared(self, stop: StopFlag) -> None:
         """Far field, sky and cameras, beside a coarse background, on pictures of the whole drive.
@@ -230,7 +233,6 @@ class _GroupedRun:
         self._steps(state, part.views, share, 1.0, share.told, stop)
 
     def _start_groups(self, stop: StopFlag) -> None:
-        objects = Objects.of(self.split, self.plan, self.config)
         for number, share in enumerate(self.groups):
             if stop.requested:
                 return
@@ -238,14 +240,14 @@ class _GroupedRun:
                 continue
             for observer in self.observers:
                 observer.on_event(f"{share.told}: first Gaussians")
-            self._start_group(number, share, objects)
+            self._start_group(number, share)
             give_back_memory()
 
-    def _start_group(self, number: int, share: Share, objects: Objects) -> None:
+    def _start_group(self, number: int, share: Share) -> None:
         part = group_part(self.split, self.plan, number, self.spec, share.config)
         corrections = first_corrections(self.split, share.config)
         seed = self.config.seed + 1 + number
-        graph = group_start(part, self.plan, number, objects, corrections, share.config, seed)
+        graph = group_start(part, self.plan, number, self.objects, corrections, share.config, seed)
         generator = torch.Generator().manual_seed(seed)
         save_checkpoint(TrainState.start(graph, len(part.views), share.config, generator), share.folder)
 

@@ -13,7 +13,7 @@ from gsrecon.errors import DatasetError
 from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.scene.graph import SceneGraph
-from gsrecon.scene.groups import GroupPlan
+from gsrecon.scene.groups import GroupPlan, ObjectGroups
 from gsrecon.scene.groups_store import BACKGROUND, FAR
 from gsrecon.scene.node import Node
 from gsrecon.scene.static import StaticGroup
@@ -47,8 +47,8 @@ class Objects:
     """The annotated objects that are modelled by themselves, each at home in one group."""
 
     tracks: tuple[Track, ...]
-    homes: tuple[int, ...]
-    """Group of each track: the one with most of its pixels."""
+    groups: tuple[ObjectGroups, ...]
+    """Of each track the home, the group with most of its pixels, and all that see it."""
     boxes: Boxes | None
     """Of all of them."""
 
@@ -61,11 +61,16 @@ class Objects:
         tracks = usable_tracks(split, dynamics.actors)
         padding_us = round(1e6 * dynamics.actors.padding_s)
         times = np.array([frame.timestamp_us for frame in plan.recording.frames], dtype=np.int64)
-        homes = tuple(
-            plan.home_of_object(_places(track, times, is_parked(track, dynamics.actors), padding_us))
+        groups = tuple(
+            plan.groups_of_object(_places(track, times, is_parked(track, dynamics.actors), padding_us))
             for track in tracks
         )
-        return Objects(tracks, homes, Boxes(tracks, padding_us))
+        return Objects(tracks, groups, Boxes(tracks, padding_us))
+
+    @property
+    def by_id(self) -> dict[str, ObjectGroups]:
+        """Groups of each object, as a plan keeps them."""
+        return {track.id: of_track for track, of_track in zip(self.tracks, self.groups, strict=True)}
 
     def add_to(
         self, graph: SceneGraph, part: "Part", group: int, config: TrainConfig, generator: torch.Generator
@@ -76,7 +81,9 @@ class Objects:
             return
         for track in self.tracks:
             graph.objects.append(track.id)
-        own = [track for track, home in zip(self.tracks, self.homes, strict=True) if home == group]
+        own = [
+            track for track, of_track in zip(self.tracks, self.groups, strict=True) if of_track.home == group
+        ]
         boxes = Boxes(own, round(1e6 * dynamics.actors.padding_s))
         inside = dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None
         node = start_actors(

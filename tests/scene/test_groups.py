@@ -10,7 +10,7 @@ from gsrecon.gaussians.gaussians import Gaussians
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.graph import SceneGraph
-from gsrecon.scene.groups import GroupPlan, Groups
+from gsrecon.scene.groups import GroupPlan, Groups, ObjectGroups
 from gsrecon.scene.groups_sight import Sight, half_angle
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import camera_at, render
@@ -195,6 +195,59 @@ def test_a_group_lends_nothing_that_only_its_own_pictures_see_from_afar():
 def test_groups_far_apart_have_nothing_to_lend():
     plan = GroupPlan.cut(recording(frames=200), replace(GROUPS, count=10))
     assert plan.neighbours(5) == [3, 4, 6, 7]
+
+
+def ahead(known: Recording, distance: float, first: int = 0, last: int = 10**6) -> np.ndarray:
+    """Places of a thing that drives ahead of the camera, there from one frame to another."""
+    places = np.stack([frame.world_from_cam[:3, 3] for frame in known.frames])
+    places[:, 0] += distance
+    numbers = np.arange(len(places))
+    places[(numbers < first) | (numbers > last)] = np.nan
+    return places
+
+
+def test_an_object_that_drives_ahead_is_seen_by_all_groups_whose_pictures_show_it():
+    known = recording(frames=200)
+    plan = GroupPlan.cut(known, replace(GROUPS, count=10))
+    places = ahead(known, 6.0, first=50, last=145)
+    places[70] -= (4.0, 0.0, 0.0)
+    found = plan.groups_of_object(places)
+    # There from 50 to 145 m: groups 2 to 7. At 70 m, in group 3, it is largest.
+    assert found == ObjectGroups(3, (2, 3, 4, 5, 6, 7))
+    plan.objects = {"car": found}
+    lent = [plan.objects_from_afar(group, plan.neighbours(group)) for group in range(10)]
+    assert [sorted(of_group.items()) for of_group in lent] == [
+        [(3, ["car"])] if group in (6, 7) else [] for group in range(10)
+    ]
+
+
+def test_an_object_in_the_pictures_around_a_group_is_seen_by_it():
+    known = recording()
+    plan = GroupPlan.cut(known, GROUPS)
+    assert plan.groups_of_object(ahead(known, 6.0, first=22, last=23)) == ObjectGroups(2, (1, 2))
+    assert plan.groups_of_object(ahead(known, 6.0, first=25, last=25)) == ObjectGroups(2, (2,))
+
+
+def test_a_parked_object_is_seen_by_the_groups_that_pass_it_and_all_of_them_are_neighbours():
+    known = recording(frames=200)
+    plan = GroupPlan.cut(known, replace(GROUPS, count=10))
+    found = plan.groups_of_object(np.tile([[65.0, 3.0, 1.0]], (200, 1)))
+    # From 60 and 61 m, in group 3, it is 4 m away at least, but group 2 shows it ten times.
+    assert found == ObjectGroups(2, (2, 3))
+    plan.objects = {"car": found}
+    assert not any(plan.objects_from_afar(group, plan.neighbours(group)) for group in range(10))
+
+
+@pytest.mark.parametrize("distance", [-6.0, 16.0], ids=["behind", "beyond the reach"])
+def test_an_object_that_no_picture_shows_is_at_home_where_it_is_nearest_and_seen_by_none(distance):
+    known = recording()
+    plan = GroupPlan.cut(known, GROUPS)
+    assert plan.groups_of_object(ahead(known, distance, first=31, last=33)) == ObjectGroups(3, ())
+
+
+def test_an_object_that_is_never_there_is_at_home_in_the_first_group():
+    known = recording()
+    assert GroupPlan.cut(known, GROUPS).groups_of_object(ahead(known, 6.0, first=99)) == ObjectGroups(0, ())
 
 
 @pytest.mark.parametrize(

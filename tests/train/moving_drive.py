@@ -14,15 +14,21 @@ SPEED, START = 12.0, np.array([5.0, -1.5, 0.9])
 SPEC = SceneSpec(name="moving", drive="folder:moving", mask_moving=True, test=TestSplit(every=4, offset=2))
 
 
-def moving_drive(frames: int = 12) -> DrivingLog:
-    """One camera and one sweep a frame, 10 Hz; the box has a track, its pixels the mask `moving`."""
-    log = tiny_drive(frames)
+def moving_drive(frames: int = 12, spacing: float = 0.5, speed: float = SPEED) -> DrivingLog:
+    """One camera and one sweep a frame, 10 Hz; the box has a track, its pixels the mask `moving`.
+
+    Args:
+        frames: Number of pictures.
+        spacing: Way of the camera between two of them [m].
+        speed: Of the box [m/s].
+    """
+    log = tiny_drive(frames, spacing)
     camera = log.cameras["front"]
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
     rays_in_cam = unproject(np.stack([x.ravel(), y.ravel()], axis=1), camera.K)
     pictures, sweeps = [], []
     for frame, sweep in zip(log.frames, log.sweeps, strict=True):
-        centre = centre_at(frame.timestamp_us)
+        centre = centre_at(frame.timestamp_us, speed)
         rays = rays_in_cam @ frame.world_from_cam[:3, :3].T
         distance, paint = _hit(frame.world_from_cam[:3, 3] - centre, rays)
         hit = np.isfinite(distance)
@@ -34,14 +40,14 @@ def moving_drive(frames: int = 12) -> DrivingLog:
         sweeps.append(_with_box(sweep, centre))
     times = np.array([frame.timestamp_us for frame in log.frames])
     poses = np.tile(np.eye(4), (frames, 1, 1))
-    poses[:, :3, 3] = [centre_at(t) for t in times]
+    poses[:, :3, 3] = [centre_at(t, speed) for t in times]
     track = Track("box", "car", SIZE, times, poses)
     return replace(log, frames=tuple(pictures), sweeps=tuple(sweeps), tracks=(track,))
 
 
-def centre_at(timestamp_us: int) -> np.ndarray:
+def centre_at(timestamp_us: int, speed: float = SPEED) -> np.ndarray:
     """Centre of the box in world [m]."""
-    return START + np.array([SPEED * timestamp_us * 1e-6, 0, 0])
+    return START + np.array([speed * timestamp_us * 1e-6, 0, 0])
 
 
 def _hit(origin: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
