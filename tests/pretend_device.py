@@ -213,6 +213,7 @@ def pretend_gpu() -> Iterator[list[str]]:
         # Where there is a real GPU its kernels are not for pretend tensors.
         stack.enter_context(patch.object(_native, "cuda_problem", lambda: "the GPU is pretended"))
         stack.enter_context(patch.object(torch, "Generator", PretendGenerator))
+        stack.enter_context(patch.object(torch.Tensor, "pin_memory", lambda tensor: tensor))
         stack.enter_context(_Mode())
         yield _reads
 

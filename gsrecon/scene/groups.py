@@ -24,6 +24,10 @@ _TURN_M_PER_RAD = 1.0
 """What a difference in direction counts beside one in place when the nearest recorded pose is looked for."""
 
 
+_OBJECT_REACHES = 4.0
+"""An object is drawn by groups that see it up to so many times the reach: no group has it for itself."""
+
+
 @dataclass(frozen=True)
 class Groups:
     """How a drive is cut into groups and how these are trained."""
@@ -65,7 +69,7 @@ class ObjectGroups:
     home: int
     """The group that owns it."""
     seen_by: tuple[int, ...]
-    """Groups whose pictures show it within the reach, ascending."""
+    """Groups whose pictures show it, ascending."""
 
 
 class GroupPlan:
@@ -221,27 +225,27 @@ class GroupPlan:
         Args:
             places: Where it is in world at the time of each recorded frame [m]; NaN where it is not there.
         """
-        distance, shown = self._shown(places)
+        distance, in_sight = self._in_sight(places)
         if not np.isfinite(distance).any():
             return ObjectGroups(0, ())
+        far = _OBJECT_REACHES * self.groups.reach_m
+        seen_by = tuple(k for k in range(len(self)) if self._around(k, in_sight & (distance <= far)).any())
+        shown = in_sight & (distance <= self.groups.reach_m)
         if not shown.any():
-            return ObjectGroups(int(self._of_frame[np.nanargmin(distance)]), ())
+            return ObjectGroups(int(self._of_frame[np.nanargmin(distance)]), seen_by)
         weights = np.where(shown, 1 / np.maximum(np.nan_to_num(distance), 1.0) ** 2, 0.0)
-        home = int(np.bincount(self._of_frame, weights, len(self)).argmax())
-        seen_by = tuple(k for k in range(len(self)) if self._around(k, shown).any())
-        return ObjectGroups(home, seen_by)
+        return ObjectGroups(int(np.bincount(self._of_frame, weights, len(self)).argmax()), seen_by)
 
-    def _shown(
+    def _in_sight(
         self, places: Float64[np.ndarray, "F 3"]
     ) -> tuple[Float64[np.ndarray, " F"], Bool[np.ndarray, " F"]]:
-        """How far from each picture a thing is then [m], and which show its centre within the reach."""
+        """How far from each picture a thing is then [m], and whose cones have its centre in them."""
         offsets = places - self._poses[:, :3, 3]
         distance = np.linalg.norm(offsets, axis=1)
         along = np.einsum("fi,fi->f", offsets, self._poses[:, :3, 2])
         widths = {name: np.cos(half_angle(camera)) for name, camera in self.recording.cameras.items()}
         narrow = np.array([widths[frame.camera] for frame in self._frames])
-        there = np.isfinite(distance)
-        return distance, there & (along >= narrow * distance) & (distance <= self.groups.reach_m)
+        return distance, np.isfinite(distance) & (along >= narrow * distance)
 
     def pixel_shares(self, points: Float[Tensor, "N 3"]) -> Float64[Tensor, "N G"]:
         """How large points show in each group's own pictures within the reach, up to a common factor."""

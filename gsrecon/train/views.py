@@ -49,12 +49,16 @@ class View:
         return sum(tensor.nbytes for tensor in self._tensors().values())
 
     def to(self, device: torch.device) -> "View":
-        """The view with its pixels on a device; a GPU is not waited for."""
+        """The view with its pixels on a device; a GPU is not waited for, if they are pinned."""
         if self.image.device == device:
             return self
         to_gpu = device.type != "cpu"
         moved = {name: tensor.to(device, non_blocking=to_gpu) for name, tensor in self._tensors().items()}
         return replace(self, **moved)
+
+    def pinned(self) -> "View":
+        """The view with its pixels in memory that a GPU fetches by itself, beside other work."""
+        return replace(self, **{name: tensor.pin_memory() for name, tensor in self._tensors().items()})
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -145,7 +149,7 @@ class Views:
         sky, moving = (self._log.mask(frame, kind) for kind in ("sky", "moving"))
         counts = torch.from_numpy(counted_pixels(self._log, frame, self._mask_moving, self._dilation_px))
         pixels, depths = self._depth(frame)
-        return View(
+        view = View(
             frame=recorded(self._recording, frame),
             image=torch.from_numpy(self._log.image(frame)),
             counts=None if bool(counts.all()) else counts,
@@ -154,6 +158,7 @@ class Views:
             depth_pixels=pixels,
             depths=depths,
         )
+        return view.pinned() if self._device.type == "cuda" else view
 
     def _depth(self, frame: CameraFrame) -> tuple[Int32[Tensor, " M"], Float[Tensor, " M"]]:
         camera = self._log.cameras[frame.camera]

@@ -228,17 +228,24 @@ def test_an_object_in_the_pictures_around_a_group_is_seen_by_it():
     assert plan.groups_of_object(ahead(known, 6.0, first=25, last=25)) == ObjectGroups(2, (2,))
 
 
-def test_a_parked_object_is_seen_by_the_groups_that_pass_it_and_all_of_them_are_neighbours():
+def test_a_parked_object_is_seen_by_groups_up_to_four_times_the_reach():
     known = recording(frames=200)
     plan = GroupPlan.cut(known, replace(GROUPS, count=10))
-    found = plan.groups_of_object(np.tile([[65.0, 3.0, 1.0]], (200, 1)))
-    # From 60 and 61 m, in group 3, it is 4 m away at least, but group 2 shows it ten times.
-    assert found == ObjectGroups(2, (2, 3))
+    found = plan.groups_of_object(np.tile([[105.0, 3.0, 1.0]], (200, 1)))
+    # From 100 and 101 m, in group 5, it is 4 m away at least, but group 4 shows it ten times. It is within
+    # 60 m from 45 m on, which is around group 2.
+    assert found == ObjectGroups(4, (2, 3, 4, 5))
     plan.objects = {"car": found}
     assert not any(plan.objects_from_afar(group, plan.neighbours(group)) for group in range(10))
 
 
-@pytest.mark.parametrize("distance", [-6.0, 16.0], ids=["behind", "beyond the reach"])
+def test_an_object_that_stays_beyond_the_reach_is_seen_all_the_same():
+    known = recording(frames=200)
+    plan = GroupPlan.cut(known, replace(GROUPS, count=10))
+    assert plan.groups_of_object(ahead(known, 40.0, first=50, last=145)).seen_by == (2, 3, 4, 5, 6, 7)
+
+
+@pytest.mark.parametrize("distance", [-6.0, 61.0], ids=["behind", "beyond four times the reach"])
 def test_an_object_that_no_picture_shows_is_at_home_where_it_is_nearest_and_seen_by_none(distance):
     known = recording()
     plan = GroupPlan.cut(known, GROUPS)

@@ -14,6 +14,7 @@ from gsrecon.train.initialise import lidar_points
 from gsrecon.train.sampler import Sampler
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views, seen_from_here
+from tests.pretend_device import DEVICE, pretend_gpu
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
 
 
@@ -81,6 +82,15 @@ def test_views_that_were_read_ahead_are_those_that_are_read_on_demand():
         assert ahead[number].frame.index == on_demand[number].frame.index
         assert torch.equal(ahead[number].image, on_demand[number].image)
         assert torch.equal(ahead[number].depths, on_demand[number].depths)
+
+
+def test_pictures_for_a_gpu_are_pinned_where_they_are_read(monkeypatch):
+    views, pinned = views_of(Split.of(tiny_drive(), SPEC)), []
+    with pretend_gpu():
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor.shape) or tensor)
+        views.keep_on(DEVICE)
+        assert views[0].image.device == DEVICE
+    assert torch.Size([HEIGHT, WIDTH, 3]) in pinned
 
 
 def test_a_damaged_picture_is_told_when_its_view_is_asked_for(tmp_path):
