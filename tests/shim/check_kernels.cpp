@@ -33,16 +33,23 @@ void require(const char* name, const std::vector<float>& values) {
     std::exit(1);
 }
 
-// Exactly as much memory as is asked for, so that a byte too far is seen.
+// Exactly as much memory as is asked for, so that a byte too far is seen; it has been used before.
 struct Work {
     std::vector<char> memory;
-    explicit Work(size_t bytes) : memory(bytes) {}
+    explicit Work(size_t bytes) : memory(bytes, (char)0xff) {}
     void* data() { return memory.empty() ? nullptr : memory.data(); }
 };
 
 constexpr int64_t kGaussians = 40, kCameras = 2, kObjects = 2, kCells = kGaussians * kCameras;
-constexpr int kWidth = 36, kHeight = 34, kRest = 15;
-constexpr int64_t kPixels = (int64_t)kWidth * kHeight;
+constexpr int kRest = 15;
+
+struct Size {
+    int width, height;
+    constexpr int64_t pixels() const { return (int64_t)width * height; }
+    constexpr int64_t tiles() const { return (int64_t)((width + kTile - 1) / kTile) * ((height + kTile - 1) / kTile); }
+};
+constexpr Size kPicture = {36, 34}, kStrip = {66 * kTile, 5};  // Gaussians over the whole strip are a warp's work
+constexpr int64_t kPixels = kPicture.pixels();
 
 struct Drawn {
     std::vector<float> means2d = room(2 * kCells), depths = room(kCells), conics = room(3 * kCells),
@@ -58,13 +65,14 @@ struct Gaussians {
     std::vector<int32_t> object_index = std::vector<int32_t>(kGaussians);
     std::vector<float> poses, Ks;
 
-    Gaussians() {
+    Gaussians(Size size, float larger) {
+        for (float& scale : scales) scale *= larger;
         for (int64_t i = 0; i < kGaussians; i++) object_index[(size_t)i] = (int32_t)(i % kObjects);
         for (int64_t i = 0; i < kCameras; i++) {
             const float shift = 0.1f * (float)i;
             for (int64_t k = 0; k < kObjects; k++)
                 poses.insert(poses.end(), {1, 0, 0, shift, 0, 1, 0, 0, 0, 0, 1, 3 + shift, 0, 0, 0, 1});
-            Ks.insert(Ks.end(), {30, 0, kWidth / 2.0f, 0, 30, kHeight / 2.0f, 0, 0, 1});
+            Ks.insert(Ks.end(), {30, 0, (float)size.width / 2, 0, 30, (float)size.height / 2, 0, 0, 1});
         }
     }
     ProjectInputs inputs() const {
@@ -75,12 +83,12 @@ struct Gaussians {
 };
 
 // Tiles, blending, its gradient and inspection, with `channels` colours a Gaussian and the depth.
-void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera, bool slots, bool absgrad) {
+void composite(const Drawn& d, const Gaussians& g, Size size, int channels, bool per_camera, bool slots, bool absgrad) {
     const std::vector<float> colors = uniform((per_camera ? kCells : kGaussians) * channels, 0, 1);
     const CompositeInputs in = {kGaussians,
                                 kCameras,
-                                kWidth,
-                                kHeight,
+                                size.width,
+                                size.height,
                                 channels,
                                 per_camera,
                                 d.means2d.data(),
@@ -97,7 +105,7 @@ void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera
     gpu::count_tiles(in, counts, count_work.data(), count_work.memory.size(), nullptr);
 
     const gpu::TileRoom space = {totals[0], totals[1], true};
-    const int64_t tiles = (kWidth + kTile - 1) / kTile * ((kHeight + kTile - 1) / kTile) * kCameras;
+    const int64_t tiles = size.tiles() * kCameras, pixels = size.pixels() * kCameras;
     std::vector<Record> records((size_t)space.records);
     std::vector<int64_t> camera_records(kCameras + 1), tile_entries((size_t)tiles + 1);
     std::vector<uint32_t> entries((size_t)space.entries);
@@ -113,8 +121,8 @@ void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera
     blended.means2d = blended.conics = blended.opacities = nullptr, blended.radii = nullptr;
     if (channels <= 3) blended.colors = blended.depths = nullptr;
     const int features = channels - 3;
-    std::vector<float> image = room(kCameras * kPixels * 3), further = room(kCameras * kPixels * features),
-                       depth = room(kCameras * kPixels), alpha = room(kCameras * kPixels);
+    std::vector<float> image = room(pixels * 3), further = room(pixels * features), depth = room(pixels),
+                       alpha = room(pixels);
     gpu::composite(blended, lists, {3, features, image.data(), further.data(), depth.data(), alpha.data()}, nullptr);
     for (const auto* picture : {&image, &further, &depth, &alpha}) require("pictures", *picture);
 
@@ -133,23 +141,32 @@ void composite(const Drawn& d, const Gaussians& g, int channels, bool per_camera
     for (const auto* v : {&v_means2d, &v_conics, &v_opacities, &v_colors, &v_depths}) require("gradients", *v);
     if (absgrad) require("absolute gradients", v_abs);
 
-    std::vector<int32_t> ids(kCameras * kPixels);
-    std::vector<float> median = room(kCameras * kPixels);
+    std::vector<int32_t> ids((size_t)pixels);
+    std::vector<float> median = room(pixels);
     blended.depths = in.depths;
     gpu::inspect(blended, lists, g.object_index.data(), {ids.data(), median.data()}, nullptr);
     require("median depth", median);
 }
 
-void rasterizer() {
-    const Gaussians g;
-    const ProjectInputs in = g.inputs();
-    const ProjectSettings settings = {kWidth, kHeight, LensModel::pinhole, true, 0.01f, 1e10f, 0.0f, 0.3f, 3};
+ProjectSettings projection(Size size) {
+    return {size.width, size.height, LensModel::pinhole, true, 0.01f, 1e10f, 0.0f, 0.3f, 3};
+}
+
+Drawn projected(const Gaussians& g, Size size) {
     Drawn d;
-    gpu::project(in, settings,
+    gpu::project(g.inputs(), projection(size),
                  {d.means2d.data(), d.radii.data(), d.depths.data(), d.conics.data(), d.opacities.data(),
                   d.colors.data(), d.seen.data()},
                  nullptr);
     require("projection", d.means2d);
+    return d;
+}
+
+void rasterizer() {
+    const Gaussians g(kPicture, 1), large(kStrip, 200);
+    const ProjectInputs in = g.inputs();
+    const ProjectSettings settings = projection(kPicture);
+    const Drawn d = projected(g, kPicture);
     const std::vector<float> v = uniform(3 * kCells, -1, 1);
     std::vector<float> v_means = room(3 * kGaussians), v_quats = room(4 * kGaussians), v_scales = room(3 * kGaussians),
                        v_opacities = room(kGaussians), v_sh0 = room(3 * kGaussians),
@@ -161,10 +178,11 @@ void rasterizer() {
                      work.data(), work.memory.size(), nullptr);
     for (const auto* values : {&v_means, &v_quats, &v_scales, &v_opacities, &v_sh0, &v_rest, &v_poses})
         require("projection's gradients", *values);
-    composite(d, g, 3, true, false, false);
-    composite(d, g, 3, false, true, true);
-    composite(d, g, 7, false, false, true);
-    composite(d, g, 7, true, true, false);
+    composite(d, g, kPicture, 3, true, false, false);
+    composite(d, g, kPicture, 3, false, true, true);
+    composite(d, g, kPicture, 7, false, false, true);
+    composite(d, g, kPicture, 7, true, true, false);
+    composite(projected(large, kStrip), large, kStrip, 3, true, true, false);
 
     std::vector<int32_t> gaussians, windows = {0, 0, 20, 17, 5, 3, 30, 30};
     for (int32_t i = 0; i < kGaussians; i++)
@@ -182,7 +200,7 @@ void compare(const std::vector<float>& image, const float* truth, const uint8_t*
              const ComparisonWeights& weights) {
     bool counts[2 * kPixels];
     for (int64_t i = 0; i < 2 * kPixels; i++) counts[i] = i % 5 > 0;
-    const ComparedPictures in = {2, kHeight, kWidth, 3, image.data(), truth, truth_bytes, counts};
+    const ComparedPictures in = {2, kPicture.height, kPicture.width, 3, image.data(), truth, truth_bytes, counts};
     PictureFigures figures;
     std::vector<float> kept = room(3 * (int64_t)image.size()), v_image = room((int64_t)image.size());
     Work work(gpu::compare_pictures_workspace(in));
@@ -294,7 +312,7 @@ void corrections() {
 }
 
 void densification() {
-    const Gaussians g;
+    const Gaussians g(kPicture, 1);
     const std::vector<float> log_scales = uniform(3 * kGaussians, -2, 0), logits = uniform(kGaussians, -8, 0),
                              noise = uniform(3 * kGaussians, -1, 1);
     std::vector<float> means(3 * kGaussians), opacities = room(kGaussians), factors = room(kGaussians);
