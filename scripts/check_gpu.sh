@@ -6,9 +6,14 @@
 #   PYTHON=python3 scripts/check_gpu.sh OUT [SECONDS] [PART ...]
 #
 # Parts are build, tests, benchmark and sanitizer; all of them where none is named. PYTHON is of an environment with a
-# torch for CUDA and what gsrecon needs (numpy, tyro, jaxtyping, beartype, plyfile, safetensors, tomli-w, pillow, scipy,
-# pytest, hypothesis, gsplat): nothing is downloaded. GSRECON_TEST_DATA names the folder with the KITTI drive, COMMIT
-# the commit where there is no git. OUT/gpu.json and OUT/page.md go to benchmarks/gpu.json and docs/benchmarks-gpu.md.
+# torch for CUDA, nanobind, cmake, ninja, scikit-build-core, pytest, hypothesis, gsplat and what gsrecon needs: nothing
+# is downloaded. What such a machine lacks can come along as wheels, for example (for Python 3.12):
+#
+#   pip download -d wheels --no-deps --only-binary=:all: --python-version 3.12 --platform manylinux2014_x86_64 \
+#     gsplat==1.5.3 tyro docstring-parser typeguard tomli-w plyfile beartype
+#
+# GSRECON_TEST_DATA names the folder with the KITTI drive, COMMIT the commit where there is no git. OUT/gpu.json and
+# OUT/page.md go to benchmarks/gpu.json and docs/benchmarks-gpu.md.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:?a folder for logs and figures is missing: scripts/check_gpu.sh OUT [SECONDS] [PART ...]}")
