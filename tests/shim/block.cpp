@@ -22,6 +22,7 @@ constexpr int kWarp = 32;
 // have met once more, and so have read it.
 struct Meeting {
     int arrived = 0;
+    int line = 0;  // of the operation that they meet at
     unsigned generation = 0;
     uint32_t values[2][kWarp] = {};
     int count[2] = {};
@@ -60,6 +61,11 @@ bool engine_is_fibers = true;
     std::abort();
 }
 
+[[noreturn]] void apart(int line, int other) {
+    std::fprintf(stderr, "shim: lanes of a warp meet at different operations, in lines %d and %d\n", line, other);
+    std::abort();
+}
+
 bool can_go(const Runner& r) { return !r.done && (!r.waits_at || r.waits_at->generation != r.waits_since); }
 
 // Switches to the next fiber that can go on, or back to the caller when all are done.
@@ -79,15 +85,16 @@ void next_fiber(Runner& from) {
 }
 
 // Calls `give` as one arrives and `take` once all lanes (0: all threads of the block) have; both see the row of this
-// round.
-template <class Give, class Take> auto meet(Meeting& meeting, int lanes, Give give, Take take) {
+// round. All have to come from the same line.
+template <class Give, class Take> auto meet(Meeting& meeting, int lanes, int line, Give give, Take take) {
     Runner& me = *running;
     Block& b = *me.block;
     std::unique_lock lock(b.mutex, std::defer_lock);
     if (!b.fibers) lock.lock();
     const unsigned generation = meeting.generation;
     const int row = (int)(generation & 1);
-    if (meeting.arrived == 0) meeting.count[row] = 0;
+    if (meeting.arrived == 0) meeting.count[row] = 0, meeting.line = line;
+    if (meeting.line != line) apart(meeting.line, line);
     give(row);
     if (++meeting.arrived >= (lanes ? lanes : b.alive)) {
         meeting.arrived = 0;
@@ -194,24 +201,24 @@ void run_threads(Block& b, int64_t blocks, int threads) {
 
 const Thread& self() { return running->thread; }
 
-void wait_for_block() {
-    meet(running->block->all, 0, [](int) {}, [](int) {});
+void wait_for_block(int line) {
+    meet(running->block->all, 0, line, [](int) {}, [](int) {});
 }
 
-int count_in_block(bool value) {
+int count_in_block(bool value, int line) {
     Meeting& m = running->block->all;
-    return meet(m, 0, [&](int row) { m.count[row] += value; }, [&](int row) { return m.count[row]; });
+    return meet(m, 0, line, [&](int row) { m.count[row] += value; }, [&](int row) { return m.count[row]; });
 }
 
-void wait_for_warp(unsigned mask) {
-    meet(own_warp(), __builtin_popcount(mask), [](int) {}, [](int) {});
+void wait_for_warp(unsigned mask, int line) {
+    meet(own_warp(), __builtin_popcount(mask), line, [](int) {}, [](int) {});
 }
 
-unsigned votes(unsigned mask, bool value) {
+unsigned votes(unsigned mask, bool value, int line) {
     Meeting& m = own_warp();
     const int lane = own_lane();
     return meet(
-        m, __builtin_popcount(mask), [&](int row) { m.values[row][lane] = value; },
+        m, __builtin_popcount(mask), line, [&](int row) { m.values[row][lane] = value; },
         [&](int row) {
             unsigned bits = 0;
             for (int i = 0; i < kWarp; i++)
@@ -220,11 +227,11 @@ unsigned votes(unsigned mask, bool value) {
         });
 }
 
-uint32_t value_of_lane(unsigned mask, uint32_t value, int lane) {
+uint32_t value_of_lane(unsigned mask, uint32_t value, int lane, int line) {
     Meeting& m = own_warp();
     const int own = own_lane();
     return meet(
-        m, __builtin_popcount(mask), [&](int row) { m.values[row][own] = value; },
+        m, __builtin_popcount(mask), line, [&](int row) { m.values[row][own] = value; },
         [&](int row) { return m.values[row][lane]; });
 }
 

@@ -2,8 +2,9 @@
 // they can be tested, and watched by sanitizers, where there is no GPU. "Device" memory is ordinary memory.
 //
 // The threads of a block are real: they stop at barriers, trade values in warps and share memory. Two engines run them
-// (block.h): operating system threads, which race as they would on a GPU, or fibers, which switch a hundred times
-// faster. What a GPU leaves undefined is told: a warp operation that not all its lanes reach stops the test.
+// (block.cpp): operating system threads, which race as they would on a GPU, or fibers, which switch a hundred times
+// faster. What a GPU leaves undefined is told: a warp operation that not all its lanes reach, or that some reach while
+// others are at another one, stops the test.
 #pragma once
 
 #include <algorithm>
@@ -47,14 +48,14 @@ struct Thread {
 };
 const Thread& self();
 
-// Waits for all threads of the block, or for the lanes of `mask` in the own warp.
-void wait_for_block();
-void wait_for_warp(unsigned mask);
+// Waits for all threads of the block, or for the lanes of `mask` in the own warp. `line`: where the kernel asks for it.
+void wait_for_block(int line);
+void wait_for_warp(unsigned mask, int line);
 // The bits that every thread of the block, or lane of the warp, gave.
-int count_in_block(bool value);
-unsigned votes(unsigned mask, bool value);
+int count_in_block(bool value, int line);
+unsigned votes(unsigned mask, bool value, int line);
 // The 32-bit value that `lane` of the own warp gave.
-uint32_t value_of_lane(unsigned mask, uint32_t value, int lane);
+uint32_t value_of_lane(unsigned mask, uint32_t value, int lane, int line);
 
 void run(int64_t blocks, int threads, const std::function<void()>& kernel);
 
@@ -74,33 +75,38 @@ inline constexpr ShimIndex<[]() -> unsigned { return gsrecon_shim::self().block;
 inline constexpr ShimIndex<[]() -> unsigned { return gsrecon_shim::self().block_size; }> blockDim;
 inline constexpr ShimIndex<[]() -> unsigned { return gsrecon_shim::self().grid_size; }> gridDim;
 
-inline void __syncthreads() { gsrecon_shim::wait_for_block(); }
-inline int __syncthreads_count(int value) { return gsrecon_shim::count_in_block(value != 0); }
-inline int __syncthreads_or(int value) { return gsrecon_shim::count_in_block(value != 0) > 0; }
-inline void __syncwarp(unsigned mask = 0xffffffffu) { gsrecon_shim::wait_for_warp(mask); }
-inline unsigned __ballot_sync(unsigned mask, int value) { return gsrecon_shim::votes(mask, value != 0); }
-inline int __any_sync(unsigned mask, int value) { return gsrecon_shim::votes(mask, value != 0) != 0; }
-inline int __all_sync(unsigned mask, int value) { return gsrecon_shim::votes(mask, value != 0) == mask; }
+#define SHIM_LINE int line = __builtin_LINE()
 
-template <class T> T __shfl_sync(unsigned mask, T value, int lane) {
+inline void __syncthreads(SHIM_LINE) { gsrecon_shim::wait_for_block(line); }
+inline int __syncthreads_count(int value, SHIM_LINE) { return gsrecon_shim::count_in_block(value != 0, line); }
+inline int __syncthreads_or(int value, SHIM_LINE) { return gsrecon_shim::count_in_block(value != 0, line) > 0; }
+inline void __syncwarp(unsigned mask = 0xffffffffu, SHIM_LINE) { gsrecon_shim::wait_for_warp(mask, line); }
+inline unsigned __ballot_sync(unsigned mask, int value, SHIM_LINE) {
+    return gsrecon_shim::votes(mask, value != 0, line);
+}
+inline int __any_sync(unsigned mask, int value, SHIM_LINE) { return gsrecon_shim::votes(mask, value != 0, line) != 0; }
+inline int __all_sync(unsigned mask, int value, SHIM_LINE) {
+    return gsrecon_shim::votes(mask, value != 0, line) == mask;
+}
+
+template <class T> T __shfl_sync(unsigned mask, T value, int lane, SHIM_LINE) {
     static_assert(sizeof(T) == 4);
     uint32_t bits;
     memcpy(&bits, &value, 4);
-    bits = gsrecon_shim::value_of_lane(mask, bits, lane & 31);
+    bits = gsrecon_shim::value_of_lane(mask, bits, lane & 31, line);
     memcpy(&value, &bits, 4);
     return value;
 }
-template <class T> T __shfl_xor_sync(unsigned mask, T value, int distance) {
-    return __shfl_sync(mask, value, (int)(threadIdx.x & 31u) ^ distance);
+template <class T> T __shfl_xor_sync(unsigned mask, T value, int distance, SHIM_LINE) {
+    return __shfl_sync(mask, value, (int)(threadIdx.x & 31u) ^ distance, line);
 }
-template <class T> T __shfl_up_sync(unsigned mask, T value, int distance) {
+template <class T> T __shfl_up_sync(unsigned mask, T value, int distance, SHIM_LINE) {
     const int lane = (int)(threadIdx.x & 31u);
-    return __shfl_sync(mask, value, lane >= distance ? lane - distance : lane);
+    return __shfl_sync(mask, value, lane >= distance ? lane - distance : lane, line);
 }
-
-template <class T> T __shfl_down_sync(unsigned mask, T value, int distance) {
+template <class T> T __shfl_down_sync(unsigned mask, T value, int distance, SHIM_LINE) {
     const int lane = (int)(threadIdx.x & 31u);
-    return __shfl_sync(mask, value, lane + distance < 32 ? lane + distance : lane);
+    return __shfl_sync(mask, value, lane + distance < 32 ? lane + distance : lane, line);
 }
 
 template <class T> T atomicAdd(T* address, T value) { return std::atomic_ref<T>(*address).fetch_add(value); }
