@@ -163,6 +163,7 @@ __device__ __forceinline__ void add_rows(float* sums, int first_slot, int entrie
             RowPart part;
 #pragma unroll 2
             for (int e = lane; e < rows; e += kWarp) part.add(own + (int64_t)e * stride, from, stride);
+            __syncwarp();  // the first row has been read
             transposed_sums<RowPart::kFloats>(part.values, lane);
             if (slot >= 0 && from + slot < stride) own[from + slot] = part.values[0];
         }

@@ -13,10 +13,40 @@
 #include "cuda_runtime.h"
 #include "fiber.h"
 
+#if defined(__SANITIZE_THREAD__)
+extern "C" {
+void AnnotateIgnoreSyncBegin(const char*, int);
+void AnnotateIgnoreSyncEnd(const char*, int);
+void AnnotateIgnoreReadsBegin(const char*, int);
+void AnnotateIgnoreReadsEnd(const char*, int);
+void AnnotateIgnoreWritesBegin(const char*, int);
+void AnnotateIgnoreWritesEnd(const char*, int);
+}
+#endif
+
 namespace gsrecon_shim {
 namespace {
 
 constexpr int kWarp = 32;
+
+// Within its life ThreadSanitizer does not take waiting for each other for an order of what threads read and write:
+// on a GPU votes and shuffles give none, only barriers and __syncwarp do.
+struct NoOrder {
+#if defined(__SANITIZE_THREAD__)
+    NoOrder() {
+        AnnotateIgnoreSyncBegin(__FILE__, __LINE__);
+        AnnotateIgnoreReadsBegin(__FILE__, __LINE__);
+        AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    }
+    ~NoOrder() {
+        AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+        AnnotateIgnoreReadsEnd(__FILE__, __LINE__);
+        AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
+    }
+#else
+    NoOrder() {}  // not trivial, so that nobody calls it unused
+#endif
+};
 
 // Where threads wait for each other. Values lie in two rows that take turns: nobody can write a row again before all
 // have met once more, and so have read it.
@@ -215,6 +245,7 @@ void wait_for_warp(unsigned mask, int line) {
 }
 
 unsigned votes(unsigned mask, bool value, int line) {
+    const NoOrder no_order;
     Meeting& m = own_warp();
     const int lane = own_lane();
     return meet(
@@ -228,6 +259,7 @@ unsigned votes(unsigned mask, bool value, int line) {
 }
 
 uint32_t value_of_lane(unsigned mask, uint32_t value, int lane, int line) {
+    const NoOrder no_order;
     Meeting& m = own_warp();
     const int own = own_lane();
     return meet(

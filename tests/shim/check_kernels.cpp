@@ -48,7 +48,7 @@ struct Size {
     constexpr int64_t pixels() const { return (int64_t)width * height; }
     constexpr int64_t tiles() const { return (int64_t)((width + kTile - 1) / kTile) * ((height + kTile - 1) / kTile); }
 };
-constexpr Size kPicture = {36, 34}, kStrip = {66 * kTile, 5};  // Gaussians over the whole strip are a warp's work
+constexpr Size kPicture = {36, 34}, kStrip = {34 * kTile, 5};  // rows of sums over all of it are added by a warp
 constexpr int64_t kPixels = kPicture.pixels();
 
 struct Drawn {
