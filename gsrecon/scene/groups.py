@@ -23,9 +23,8 @@ _STANDING_M = 1.0
 _TURN_M_PER_RAD = 1.0
 """What a difference in direction counts beside one in place when the nearest recorded pose is looked for."""
 
-
 _OBJECT_REACHES = 4.0
-"""An object is drawn by groups that see it up to so many times the reach: no group has it for itself."""
+"""An object is drawn by groups that see it up to so many times the reach, as none keeps a copy of its own."""
 
 
 @dataclass(frozen=True)

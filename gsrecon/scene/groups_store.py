@@ -148,6 +148,8 @@ class GroupStore:
                 graph.frozen.add(node.id)
         for other, ids in plan.objects_from_afar(number, neighbours).items():
             for node in self._of_objects(other):
+                if not any(id in ids for id in node.object_ids):
+                    continue
                 lent = node_on(some_of(node, ids), device)
                 graph.add(lent)
                 graph.frozen.add(lent.id)

@@ -115,7 +115,7 @@ class InitialPoints:
 
 
 OF_THE_MACHINE = ("device", "backend", "picture_memory_mib")
-"""Settings of where a run works and with how much memory, not of what comes out: others may resume it."""
+"""Settings of where a run works and with how much memory, which may change when it resumes."""
 
 
 @dataclass(frozen=True)

@@ -209,6 +209,7 @@ class _GroupedRun:
                 "has; resume with the same recording or start a new run"
             )
         self.plan.objects = known.objects  # none where another gsrecon began the run: it goes on as begun
+        self.objects = self.objects.as_planned(known.objects)
 
     def _fit_shared(self, stop: StopFlag) -> None:
         """Far field, sky and cameras, beside a coarse background, on pictures of the whole drive.

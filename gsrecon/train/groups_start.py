@@ -1,5 +1,6 @@
 """Where groups start from: what all share, and each group's Gaussians from the points that it observes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,6 +67,11 @@ class Objects:
             for track in tracks
         )
         return Objects(tracks, groups, Boxes(tracks, padding_us))
+
+    def as_planned(self, planned: Mapping[str, ObjectGroups]) -> "Objects":
+        """Each where a plan has it; those that it does not list stay where they are."""
+        pairs = zip(self.tracks, self.groups, strict=True)
+        return replace(self, groups=tuple(planned.get(track.id, of_track) for track, of_track in pairs))
 
     @property
     def by_id(self) -> dict[str, ObjectGroups]:

@@ -176,6 +176,8 @@ def _missing(results: Results) -> Iterator[str]:
         if "error" in row:
             yield f"- {row['case']}: {row['error']}"
             continue
+        if "uncounted" in row:
+            yield f"- {row['case']}, counts: {row['uncounted']}"
         for work in (*WORKS, "deterministic"):
             if work not in row["works"]:
                 yield f"- {row['case']}, {work.replace('_', ' ')}: the time limit"

@@ -66,13 +66,19 @@ def measure(bench: Bench, case: Case) -> Iterator[Row]:
 
 def _counted(inputs: Inputs) -> Row:
     """How much there is to do. Last: looking into every tile takes seconds."""
-    counts = count(inputs)
+    try:
+        counts = count(inputs)
+    except Exception as error:  # as in the rounds
+        return {"uncounted": told(error)}
     return {"counts": asdict(counts), "least_bytes": least_bytes(inputs.case, counts)}
 
 
 def _measured_work(bench: Bench, inputs: Inputs, work: str) -> Row:
-    makers = _deterministic(inputs) if work == "deterministic" else _sides(bench, inputs, work)
     contestants, failed = {}, {}
+    try:
+        makers = _deterministic(inputs) if work == "deterministic" else _sides(bench, inputs, work)
+    except Exception as error:  # as in the rounds
+        return {OURS: {"error": told(error)}}
     for name, make in makers.items():
         try:
             contestants[name] = make()

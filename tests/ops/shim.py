@@ -55,6 +55,16 @@ def _used_before(like: torch.Tensor, *shape: Any, **options: Any) -> torch.Tenso
     return memory
 
 
+_set = torch.Tensor.set_
+
+
+def _set_to_used(tensor: torch.Tensor, *storage: Any) -> torch.Tensor:
+    """The same where fresh memory is a storage of its own, as for deterministic algorithms."""
+    memory = _set(tensor, *storage)
+    memory.reshape(-1).view(torch.uint8).fill_(0xFF)
+    return memory
+
+
 @contextmanager
 def cuda_on_the_processor(engine: str = "fibers") -> Iterator[None]:
     """Within it, every compiled operation on CPU tensors runs the CUDA kernels.
@@ -72,6 +82,7 @@ def cuda_on_the_processor(engine: str = "fibers") -> Iterator[None]:
     patch = pytest.MonkeyPatch()
     patch.setattr(_native, "kernels_for", kernels_for)
     patch.setattr(torch.Tensor, "new_empty", _used_before)
+    patch.setattr(torch.Tensor, "set_", _set_to_used)
     try:
         yield
     finally:

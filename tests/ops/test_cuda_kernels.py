@@ -12,7 +12,7 @@ from torch import Tensor
 from gsrecon.errors import DeviceFailedError
 from gsrecon.gaussians.density_mcmc import MCMCDensity, MCMCStrategy, relocate
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.ops import mcmc
+from gsrecon.ops import _native, mcmc
 from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.ops.alone import draw_alone
 from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
@@ -62,6 +62,13 @@ def deterministic() -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("same_bits", [False, True])
+def test_fresh_memory_has_been_used_before(same_bits: bool) -> None:
+    """On a GPU it holds what was there before: a kernel that leaves a place out is not to find zeros."""
+    with cuda_on_the_processor(), deterministic() if same_bits else torch.enable_grad():
+        assert _native.fresh(torch.zeros(1), (50, 3)).isnan().all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,29 +25,60 @@ __global__ void two_operations(int* out) {
         out[threadIdx.x] = __shfl_sync(~0u, 1, 0);
 }
 
+// A lane reads what its neighbour wrote: a vote between them orders nothing, a barrier of the warp does.
+template <bool barrier> __global__ void neighbours(int* out) {
+    __shared__ int values[64];
+    values[threadIdx.x] = (int)threadIdx.x;
+    if (barrier) __syncwarp();
+    __any_sync(~0u, 1);
+    out[threadIdx.x] = values[threadIdx.x ^ 1];
+}
+
 int main(int, char** words) {
-    int out[64] = {};
+    static int out[64] = {};
     const std::string name = words[1];
-    gsrecon_shim::use_engine("fibers");
-    gsrecon_shim::run(2, 64, [&] {
-        name == "together" ? together(out) : name == "some_lanes" ? some_lanes(out) : two_operations(out);
+    gsrecon_shim::use_engine(words[2]);
+    gsrecon_shim::run(1, 64, [&] {
+        if (name == "together") together(out);
+        if (name == "some_lanes") some_lanes(out);
+        if (name == "two_operations") two_operations(out);
+        if (name == "ordered_neighbours") neighbours<true>(out);
+        if (name == "neighbours") neighbours<false>(out);
     });
     return out[6] == 7 ? 0 : 1;
 }
 """
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(folder: Path, *options: str) -> Path:
+    """The program; a skip where it cannot be compiled."""
     compiler = shutil.which("c++") or shutil.which("g++")
     if compiler is None:
         pytest.skip("there is no C++ compiler here")
-    folder = tmp_path_factory.mktemp("shim")
     (folder / "program.cpp").write_text(PROGRAM)
     sources = (folder / "program.cpp", SHIM / "block.cpp", SHIM / "fiber.cpp")
-    command = (compiler, "-std=c++20", "-pthread", "-I", SHIM, *sources, "-o", folder / "program")
-    subprocess.run(command, check=True)
+    command = (
+        compiler,
+        "-std=c++20",
+        "-g",
+        "-pthread",
+        *options,
+        "-I",
+        SHIM,
+        *sources,
+        "-o",
+        folder / "program",
+    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if options and done.returncode != 0:
+        pytest.skip(f"{' '.join(options)} does not work here: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stderr
     return folder / "program"
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("shim"))
 
 
 @pytest.mark.parametrize(
@@ -57,10 +88,24 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_warp_operation_that_lanes_do_not_reach_together_stops_the_test(
     program: Path, kernel: str, said: str
 ) -> None:
-    done = subprocess.run((program, kernel), capture_output=True, text=True, check=False)
+    done = subprocess.run((program, kernel, "fibers"), capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert said in done.stderr
 
 
-def test_lanes_that_come_together_trade_values(program: Path) -> None:
-    assert subprocess.run((program, "together"), check=False).returncode == 0
+@pytest.mark.parametrize("engine", ["fibers", "threads"])
+def test_lanes_that_come_together_trade_values(program: Path, engine: str) -> None:
+    assert subprocess.run((program, "together", engine), check=False).returncode == 0
+
+
+def test_a_missing_barrier_of_a_warp_is_a_race_even_where_a_vote_stands_in_its_place(tmp_path: Path) -> None:
+    program = built(tmp_path, "-fsanitize=thread")
+    fixed_layout = ("setarch", "-R") if shutil.which("setarch") else ()
+    found = {}
+    for kernel in ("neighbours", "ordered_neighbours"):
+        command = (*fixed_layout, program, kernel, "threads")
+        found[kernel] = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "unexpected memory mapping" in found["ordered_neighbours"].stderr:
+        pytest.skip("ThreadSanitizer does not run here")
+    assert "data race" in found["neighbours"].stderr
+    assert found["ordered_neighbours"].returncode == 0, found["ordered_neighbours"].stderr

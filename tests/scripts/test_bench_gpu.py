@@ -12,7 +12,7 @@ import torch
 
 from gsrecon.compat.gsplat import rasterization
 from gsrecon.ops.metrics import ssim
-from scripts.bench_gpu import document, run
+from scripts.bench_gpu import document, measure, run
 from scripts.bench_gpu.cases import CASES, KITTI_PSNR, SMOKE, WORKS, Case
 from scripts.bench_gpu.counts import Counts, count, least_bytes
 from scripts.bench_gpu.deadline import Deadline
@@ -142,6 +142,22 @@ def test_a_run_that_breaks_off_keeps_what_was_measured(options: run.Options):
     (row,) = json.loads(options.results.read_text())["cases"]
     assert list(row["works"]) == ["forward"]
     assert "| 300_48x32 | forward [ms] | 2.00 |" in options.page.read_text()
+
+
+def test_what_fails_beside_the_works_is_told_and_the_next_case_is_measured(
+    options: run.Options, monkeypatch: pytest.MonkeyPatch
+):
+    def out_of_memory(*arguments: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(measure, "count", out_of_memory)
+    monkeypatch.setattr(measure, "make_truth", out_of_memory)
+    results = results_of(options, Peers(problem="none"))
+    assert [row["case"] for row in results["cases"]] == [case.name for case in TINY]
+    page = options.page.read_text().splitlines()
+    assert "- 300_48x32, counts: OutOfMemoryError: CUDA out of memory" in page
+    assert "- 300_48x32, training step, ours: OutOfMemoryError: CUDA out of memory" in page
+    assert "| 300_48x32 | forward [ms] | 2.00 | – | – | at least 1.5x | not measured |" in page
 
 
 def test_the_time_limit_keeps_what_was_measured(options: run.Options):

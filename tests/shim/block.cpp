@@ -13,6 +13,11 @@
 #include "cuda_runtime.h"
 #include "fiber.h"
 
+#if defined(__has_feature)  // Clang's way to tell
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 #if defined(__SANITIZE_THREAD__)
 extern "C" {
 void AnnotateIgnoreSyncBegin(const char*, int);
@@ -44,13 +49,15 @@ struct NoOrder {
         AnnotateIgnoreSyncEnd(__FILE__, __LINE__);
     }
 #else
-    NoOrder() {}  // not trivial, so that nobody calls it unused
+    NoOrder() {}  // not trivial: an unused variable would be warned of
 #endif
 };
 
 // Where threads wait for each other. Values lie in two rows that take turns: nobody can write a row again before all
 // have met once more, and so have read it.
 struct Meeting {
+    std::mutex mutex;  // its own: that one warp has met orders nothing for the others
+    std::condition_variable changed;
     int arrived = 0;
     int line = 0;  // of the operation that they meet at
     unsigned generation = 0;
@@ -78,8 +85,6 @@ struct Block {
     bool fibers = true;
     bool forwards = true;  // the order in which fibers take turns
     Fiber caller;
-    std::mutex mutex;
-    std::condition_variable changed;
 };
 
 thread_local Runner* running = nullptr;
@@ -92,7 +97,7 @@ bool engine_is_fibers = true;
 }
 
 [[noreturn]] void apart(int line, int other) {
-    std::fprintf(stderr, "shim: lanes of a warp meet at different operations, in lines %d and %d\n", line, other);
+    std::fprintf(stderr, "shim: threads meet at different operations, in lines %d and %d\n", line, other);
     std::abort();
 }
 
@@ -119,7 +124,7 @@ void next_fiber(Runner& from) {
 template <class Give, class Take> auto meet(Meeting& meeting, int lanes, int line, Give give, Take take) {
     Runner& me = *running;
     Block& b = *me.block;
-    std::unique_lock lock(b.mutex, std::defer_lock);
+    std::unique_lock lock(meeting.mutex, std::defer_lock);
     if (!b.fibers) lock.lock();
     const unsigned generation = meeting.generation;
     const int row = (int)(generation & 1);
@@ -129,13 +134,14 @@ template <class Give, class Take> auto meet(Meeting& meeting, int lanes, int lin
     if (++meeting.arrived >= (lanes ? lanes : b.alive)) {
         meeting.arrived = 0;
         meeting.generation++;
-        if (!b.fibers) b.changed.notify_all();
+        if (!b.fibers) meeting.changed.notify_all();
     } else if (b.fibers) {
         me.waits_at = &meeting;
         me.waits_since = generation;
         next_fiber(me);
         me.waits_at = nullptr;
-    } else if (!b.changed.wait_for(lock, std::chrono::seconds(60), [&] { return meeting.generation != generation; })) {
+    } else if (!meeting.changed.wait_for(lock, std::chrono::seconds(60),
+                                         [&] { return meeting.generation != generation; })) {
         stuck();
     }
     return take(row);
@@ -147,14 +153,14 @@ int own_lane() { return (int)(running->thread.thread % kWarp); }
 // A thread that ends no longer counts at the block's barrier.
 void leave(Runner& r) {
     Block& b = *r.block;
-    std::unique_lock lock(b.mutex, std::defer_lock);
+    std::unique_lock lock(b.all.mutex, std::defer_lock);
     if (!b.fibers) lock.lock();
     r.done = true;
     b.alive--;
     if (b.alive > 0 && b.all.arrived >= b.alive) {
         b.all.arrived = 0;
         b.all.generation++;
-        if (!b.fibers) b.changed.notify_all();
+        if (!b.fibers) b.all.changed.notify_all();
     }
 }
 
@@ -166,8 +172,8 @@ void fiber_main(void* argument) {
 }
 
 void prepare(Block& b, int64_t block, int64_t blocks, int threads) {
-    b.all = {};
-    b.warps.assign((size_t)((threads + kWarp - 1) / kWarp), {});
+    b.all.arrived = 0;
+    for (Meeting& warp : b.warps) warp.arrived = 0;
     b.alive = threads;
     for (int i = 0; i < threads; i++) {
         Runner& r = b.runners[(size_t)i];
@@ -274,6 +280,7 @@ void run(int64_t blocks, int threads, const std::function<void()>& kernel) {
     if (!block || (int)block->runners.size() != threads) {
         block = std::make_unique<Block>();
         block->runners = std::vector<Runner>((size_t)threads);
+        block->warps = std::vector<Meeting>((size_t)((threads + kWarp - 1) / kWarp));
     }
     block->kernel = &kernel;
     block->fibers = engine_is_fibers;

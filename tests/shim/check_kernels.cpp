@@ -48,7 +48,9 @@ struct Size {
     constexpr int64_t pixels() const { return (int64_t)width * height; }
     constexpr int64_t tiles() const { return (int64_t)((width + kTile - 1) / kTile) * ((height + kTile - 1) / kTile); }
 };
-constexpr Size kPicture = {36, 34}, kStrip = {34 * kTile, 5};  // rows of sums over all of it are added by a warp
+constexpr Size kPicture = {36, 34};
+// So wide that a warp adds up the sums of a Gaussian over all of it, and so wide that a warp lists its tiles, too.
+constexpr Size kStrip = {34 * kTile, 5}, kLongStrip = {70 * kTile, 5};
 constexpr int64_t kPixels = kPicture.pixels();
 
 struct Drawn {
@@ -82,41 +84,56 @@ struct Gaussians {
     }
 };
 
+CompositeInputs composite_inputs(const Drawn& d, Size size, int channels, bool per_camera, const float* colors) {
+    return {
+        kGaussians,     kCameras,        size.width,      size.height,        channels, per_camera, d.means2d.data(),
+        d.radii.data(), d.depths.data(), d.conics.data(), d.opacities.data(), colors,   true};
+}
+
+// The tile lists, in two calls.
+struct Tiled {
+    std::vector<int64_t> totals = std::vector<int64_t>(2), camera_records, tile_entries;
+    std::vector<Record> records;
+    std::vector<uint32_t> entries;
+    std::vector<int32_t> entry_slots, record_entries;
+
+    Tiled(const CompositeInputs& in, Size size, bool slots) {
+        std::vector<int32_t> index(kCells), tiles_of(kCells);
+        const gpu::TileCounts counts = {index.data(), tiles_of.data(), totals.data()};
+        Work count_work(gpu::count_tiles_workspace(in));
+        gpu::count_tiles(in, counts, count_work.data(), count_work.memory.size(), nullptr);
+
+        const gpu::TileRoom space = {totals[0], totals[1], true};
+        records.resize((size_t)space.records), entries.resize((size_t)space.entries);
+        camera_records.resize(kCameras + 1), tile_entries.resize((size_t)(size.tiles() * kCameras) + 1);
+        if (slots) entry_slots.resize((size_t)space.entries), record_entries.resize((size_t)space.records);
+        Work fill_work(gpu::fill_tiles_workspace(in, space, slots));
+        gpu::fill_tiles(in, counts, space,
+                        {records.data(), camera_records.data(), tile_entries.data(), entries.data(),
+                         slots ? entry_slots.data() : nullptr, slots ? record_entries.data() : nullptr},
+                        fill_work.data(), fill_work.memory.size(), nullptr);
+    }
+    TileLists lists() { return {records.data(), camera_records.data(), tile_entries.data(), entries.data(), nullptr}; }
+    gpu::TileSlots slots() const {
+        const bool has = !entry_slots.empty();
+        return {totals[0], totals[1], has ? entry_slots.data() : nullptr, has ? record_entries.data() : nullptr};
+    }
+    // That some Gaussian is in so many.
+    void require_tiles(int count) const {
+        for (int32_t tiles : record_entries)
+            if (tiles >= count) return;
+        std::fprintf(stderr, "no Gaussian is in %d tiles\n", count);
+        std::exit(1);
+    }
+};
+
 // Tiles, blending, its gradient and inspection, with `channels` colours a Gaussian and the depth.
 void composite(const Drawn& d, const Gaussians& g, Size size, int channels, bool per_camera, bool slots, bool absgrad) {
     const std::vector<float> colors = uniform((per_camera ? kCells : kGaussians) * channels, 0, 1);
-    const CompositeInputs in = {kGaussians,
-                                kCameras,
-                                size.width,
-                                size.height,
-                                channels,
-                                per_camera,
-                                d.means2d.data(),
-                                d.radii.data(),
-                                d.depths.data(),
-                                d.conics.data(),
-                                d.opacities.data(),
-                                colors.data(),
-                                true};
-    std::vector<int32_t> index(kCells), tiles_of(kCells);
-    std::vector<int64_t> totals(2);
-    const gpu::TileCounts counts = {index.data(), tiles_of.data(), totals.data()};
-    Work count_work(gpu::count_tiles_workspace(in));
-    gpu::count_tiles(in, counts, count_work.data(), count_work.memory.size(), nullptr);
-
-    const gpu::TileRoom space = {totals[0], totals[1], true};
-    const int64_t tiles = size.tiles() * kCameras, pixels = size.pixels() * kCameras;
-    std::vector<Record> records((size_t)space.records);
-    std::vector<int64_t> camera_records(kCameras + 1), tile_entries((size_t)tiles + 1);
-    std::vector<uint32_t> entries((size_t)space.entries);
-    std::vector<int32_t> entry_slots((size_t)space.entries), record_entries((size_t)space.records);
-    Work fill_work(gpu::fill_tiles_workspace(in, space, slots));
-    gpu::fill_tiles(in, counts, space,
-                    {records.data(), camera_records.data(), tile_entries.data(), entries.data(),
-                     slots ? entry_slots.data() : nullptr, slots ? record_entries.data() : nullptr},
-                    fill_work.data(), fill_work.memory.size(), nullptr);
-
-    const TileLists lists = {records.data(), camera_records.data(), tile_entries.data(), entries.data(), nullptr};
+    const CompositeInputs in = composite_inputs(d, size, channels, per_camera, colors.data());
+    Tiled tiled(in, size, slots);
+    const TileLists lists = tiled.lists();
+    const int64_t pixels = size.pixels() * kCameras;
     CompositeInputs blended = in;  // all that is read from here on
     blended.means2d = blended.conics = blended.opacities = nullptr, blended.radii = nullptr;
     if (channels <= 3) blended.colors = blended.depths = nullptr;
@@ -126,8 +143,7 @@ void composite(const Drawn& d, const Gaussians& g, Size size, int channels, bool
     gpu::composite(blended, lists, {3, features, image.data(), further.data(), depth.data(), alpha.data()}, nullptr);
     for (const auto* picture : {&image, &further, &depth, &alpha}) require("pictures", *picture);
 
-    const gpu::TileSlots places = {space.records, space.entries, slots ? entry_slots.data() : nullptr,
-                                   slots ? record_entries.data() : nullptr};
+    const gpu::TileSlots places = tiled.slots();
     const std::vector<float> v = uniform((int64_t)(image.size() + further.size()), -1, 1);
     const DrawnPictures drawn = {3, features, image.data(), further.data(), depth.data(), alpha.data()},
                         gradients = {3, features, v.data(), v.data(), v.data(), v.data()};
@@ -163,7 +179,7 @@ Drawn projected(const Gaussians& g, Size size) {
 }
 
 void rasterizer() {
-    const Gaussians g(kPicture, 1), large(kStrip, 200);
+    const Gaussians g(kPicture, 1);
     const ProjectInputs in = g.inputs();
     const ProjectSettings settings = projection(kPicture);
     const Drawn d = projected(g, kPicture);
@@ -182,7 +198,12 @@ void rasterizer() {
     composite(d, g, kPicture, 3, false, true, true);
     composite(d, g, kPicture, 7, false, false, true);
     composite(d, g, kPicture, 7, true, true, false);
-    composite(projected(large, kStrip), large, kStrip, 3, true, true, false);
+
+    const Gaussians large(kStrip, 200), larger(kLongStrip, 400);
+    const Drawn wide = projected(large, kStrip), wider = projected(larger, kLongStrip);
+    Tiled(composite_inputs(wide, kStrip, 3, true, wide.colors.data()), kStrip, true).require_tiles(33);
+    composite(wide, large, kStrip, 3, true, true, false);
+    Tiled(composite_inputs(wider, kLongStrip, 3, true, wider.colors.data()), kLongStrip, true).require_tiles(65);
 
     std::vector<int32_t> gaussians, windows = {0, 0, 20, 17, 5, 3, 30, 30};
     for (int32_t i = 0; i < kGaussians; i++)
