@@ -12,7 +12,7 @@ from PIL import Image
 from gsrecon_viewer.app import Viewer
 from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.painter import Kind, paint
-from tests.viewer.looking import agreeing
+from tests.viewer.looking import agreeing, changed
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
@@ -65,6 +65,17 @@ class Tab:
 
         self.until(holds, name)
         return last[0]
+
+    def at_rest_where(self, condition: Callable[[np.ndarray], bool], name: str) -> np.ndarray:
+        """The first screenshot that fulfils a condition and has what the one before has: thin lines, too."""
+        before: list[np.ndarray] = []
+
+        def rests(picture: np.ndarray) -> bool:
+            last, before[:] = before[:], [picture]
+            same = bool(last) and not changed(last[0], picture).any()
+            return same and condition(picture)
+
+        return self.seen_where(rests, name)
 
     def shows(self, name: str, kind: Kind = "colours") -> np.ndarray:
         """A screenshot that is like what the server would show now."""

@@ -28,6 +28,11 @@ def far_apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(regions(one) - regions(other)).max())
 
 
+def changed(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Which pixels of two pictures differ visibly."""
+    return np.abs(one.astype(int) - other).max(axis=2) > 40
+
+
 def agreeing(one: np.ndarray, other: np.ndarray, within: float) -> float:
     """The share of the regions whose means are as near as that; labels and lines spoil a few."""
     return float((np.abs(regions(one) - regions(other)).max(axis=2) < within).mean())
