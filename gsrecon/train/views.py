@@ -39,7 +39,7 @@ class View:
     moving: Bool[Tensor, "H W"] | None
     """Pixels known to show moving objects; None where the picture has none."""
     depth_pixels: Int32[Tensor, " M"]
-    """Flat indices into [H, W] of pixels with a lidar point, each once."""
+    """Flat indices into [H, W] of pixels that count and have a lidar point, each once."""
     depths: Float[Tensor, " M"]
     """Depths along z there [m]."""
 
@@ -148,7 +148,7 @@ class Views:
     def _read(self, frame: CameraFrame) -> View:
         sky, moving = (self._log.mask(frame, kind) for kind in ("sky", "moving"))
         counts = torch.from_numpy(counted_pixels(self._log, frame, self._mask_moving, self._dilation_px))
-        pixels, depths = self._depth(frame)
+        pixels, depths = self._depth(frame, counts)
         view = View(
             frame=recorded(self._recording, frame),
             image=torch.from_numpy(self._log.image(frame)),
@@ -160,7 +160,13 @@ class Views:
         )
         return view.pinned() if self._device.type == "cuda" else view
 
-    def _depth(self, frame: CameraFrame) -> tuple[Int32[Tensor, " M"], Float[Tensor, " M"]]:
+    def _depth(
+        self, frame: CameraFrame, counts: Bool[Tensor, "H W"]
+    ) -> tuple[Int32[Tensor, " M"], Float[Tensor, " M"]]:
+        """Where the sweep nearest in time met something that is to be fitted, and how far away.
+
+        What is left out of the picture hides what lies behind it all the same.
+        """
         camera = self._log.cameras[frame.camera]
         places, depths = self._log.depth_points(frame, self._largest_gap_us)
         column, row = np.floor(places[:, 0]).astype(np.int64), np.floor(places[:, 1]).astype(np.int64)
@@ -168,7 +174,9 @@ class Views:
         kept, nearest = seen_from_here(
             row[inside] * camera.width + column[inside], depths[inside], camera.width, camera.height
         )
-        return torch.from_numpy(kept), torch.from_numpy(nearest)
+        pixels, nearest_depths = torch.from_numpy(kept), torch.from_numpy(nearest)
+        counted = counts.reshape(-1)[pixels]
+        return pixels[counted], nearest_depths[counted]
 
 
 @cache

@@ -62,6 +62,18 @@ def test_ego_and_ignored_pixels_never_count(name):
     assert not bool(counts[20:].any())
 
 
+@pytest.mark.parametrize("name", ["ego", "ignore", "moving"])
+def test_lidar_on_pixels_that_do_not_count_is_not_fitted_either(name):
+    mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+    mask[:, : WIDTH // 2] = 1
+    whole = views_of(Split.of(tiny_drive(), SPEC))[0]
+    masked = views_of(Split.of(with_mask(tiny_drive(), name, mask), SPEC), True, dilation_px=0)[0]
+    right = whole.depth_pixels % WIDTH >= WIDTH // 2
+    assert 0 < int(right.sum()) < len(right)
+    assert torch.equal(masked.depth_pixels, whole.depth_pixels[right])
+    assert torch.equal(masked.depths, whole.depths[right])
+
+
 def test_views_beyond_the_memory_limit_are_read_again():
     split = Split.of(tiny_drive(), SPEC)
     views = views_of(split, limit_bytes=1)
