@@ -72,6 +72,12 @@ def is_parked(track: Track, config: ActorsConfig) -> bool:
     return len(places) > 1 and float(np.ptp(places, axis=0).max()) <= config.standing_m
 
 
+def boxes_of(tracks: Sequence[Track], config: ActorsConfig) -> Boxes:
+    """The boxes of usable tracks, at the times at which the scene has the objects there."""
+    parked = [is_parked(track, config) for track in tracks]
+    return Boxes(tracks, round(1e6 * config.padding_s), parked)
+
+
 def start_actors(
     split: Split,
     views: Views,

@@ -25,13 +25,25 @@ def pose_near(track: Track, timestamp_us: int, padding_us: int) -> Float64[np.nd
 class Boxes:
     """Boxes of some tracks at any time."""
 
-    def __init__(self, tracks: Sequence[Track], padding_us: int) -> None:
+    def __init__(self, tracks: Sequence[Track], padding_us: int, parked: Sequence[bool]) -> None:
+        """Takes them together.
+
+        Args:
+            tracks: The objects.
+            padding_us: They are there for this much longer than they are annotated, on both sides [us].
+            parked: Of each whether it stands where it is before and after that, too.
+        """
         self.tracks = tracks
         self._padding_us = padding_us
+        self._parked = parked
 
     def pose(self, number: int, timestamp_us: int) -> Float64[np.ndarray, "4 4"] | None:
         """`world_from_actor` of a track, None where it is not there."""
-        return pose_near(self.tracks[number], timestamp_us, self._padding_us)
+        track = self.tracks[number]
+        if self._parked[number]:
+            first, last = track.timestamps_us[0], track.timestamps_us[-1]
+            timestamp_us = int(np.clip(timestamp_us, first, last))
+        return pose_near(track, timestamp_us, self._padding_us)
 
     def contents(
         self, points_in_world: Float64[np.ndarray, "N 3"], timestamp_us: int

@@ -18,7 +18,7 @@ from gsrecon.scene.groups import GroupPlan, ObjectGroups
 from gsrecon.scene.groups_store import BACKGROUND, FAR
 from gsrecon.scene.node import Node
 from gsrecon.scene.static import StaticGroup
-from gsrecon.train.actors import is_parked, start_actors, usable_tracks
+from gsrecon.train.actors import boxes_of, is_parked, start_actors, usable_tracks
 from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.config import TrainConfig
@@ -66,7 +66,7 @@ class Objects:
             plan.groups_of_object(_places(track, times, is_parked(track, dynamics.actors), padding_us))
             for track in tracks
         )
-        return Objects(tracks, groups, Boxes(tracks, padding_us))
+        return Objects(tracks, groups, boxes_of(tracks, dynamics.actors))
 
     def as_planned(self, planned: Mapping[str, ObjectGroups]) -> "Objects":
         """Each where a plan has it; those that it does not list stay where they are."""
@@ -90,7 +90,7 @@ class Objects:
         own = [
             track for track, of_track in zip(self.tracks, self.groups, strict=True) if of_track.home == group
         ]
-        boxes = Boxes(own, round(1e6 * dynamics.actors.padding_s))
+        boxes = boxes_of(own, dynamics.actors)
         inside = dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None
         node = start_actors(
             part.split,

@@ -17,7 +17,7 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import GaussianNode
 from gsrecon.scene.sky import Sky
 from gsrecon.scene.static import StaticGroup
-from gsrecon.train.actors import start_actors, usable_tracks
+from gsrecon.train.actors import boxes_of, start_actors, usable_tracks
 from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.coloring import colors_in, sweeps_in_pictures
@@ -127,7 +127,7 @@ def _boxes(split: Split, config: TrainConfig) -> Boxes | None:
     if not isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics):
         return None
     actors = config.dynamics.actors
-    return Boxes(usable_tracks(split, actors), round(1e6 * actors.padding_s))
+    return boxes_of(usable_tracks(split, actors), actors)
 
 
 def _add_actors(

@@ -16,7 +16,7 @@ from gsrecon.geometry.spherical_harmonics import sh0_to_rgb
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.deformable_field import DeformableField
-from gsrecon.train.actors import usable_tracks
+from gsrecon.train.actors import boxes_of, usable_tracks
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.config_file import config_from_json, config_to_json
@@ -27,7 +27,7 @@ from gsrecon.train.dynamics import (
     DeformationDynamics,
     NoDynamics,
 )
-from gsrecon.train.initialise import start_scene
+from gsrecon.train.initialise import lidar_points, start_scene
 from gsrecon.train.lidar_passing import Passing, PassingFinder
 from gsrecon.train.loop import train
 from gsrecon.train.split import Split
@@ -193,6 +193,27 @@ def test_parked_objects_are_there_all_the_time_and_stay_where_they_were_seen(dri
     torch.testing.assert_close(actors.trajectories.at(times)[:, 1], torch.from_numpy(pose))
 
 
+@pytest.mark.parametrize("keys", [slice(0, 2), slice(6, 8)])
+def test_points_on_a_parked_object_are_its_own_when_its_annotation_has_not_begun_or_is_over(keys, generator):
+    drive = moving_drive(speed=0.0)
+    (track,) = drive.tracks
+    brief = replace(
+        track, timestamps_us=track.timestamps_us[keys], world_from_actor=track.world_from_actor[keys]
+    )
+    split = Split.of(drive, SPEC)
+    views = Views(split.log, split.fitted, split.recording(), mask_moving=False)
+    always, briefly = (
+        lidar_points(split, views, CONFIG.initial, generator, boxes_of((annotated,), ActorsConfig()))[0]
+        for annotated in (track, brief)
+    )
+    assert torch.equal(always, briefly)
+    of_whole, of_brief = (
+        started(replace(drive, tracks=(annotated,)), ActorDynamics(), generator)["actors"].rows_of("box")
+        for annotated in (track, brief)
+    )
+    assert len(of_whole) == len(of_brief)
+
+
 def test_a_box_that_jumps_is_told_and_goes_on(drive, caplog):
     poses = drive.tracks[0].world_from_actor.copy()
     poses[5, 0, 3] += 40
@@ -209,7 +230,7 @@ def test_a_track_that_no_fitted_picture_shows_is_left_out(drive):
 
 
 def test_points_on_the_ground_under_a_box_stay_with_the_background(drive):
-    boxes = Boxes(drive.tracks, 0)
+    boxes = Boxes(drive.tracks, 0, [False])
     bottom = centre_at(0) - np.array([0, 0, SIZE[2] / 2])
     points = bottom + np.array([[0, 0, 0.05], [0, 0, 0.4], [1.55, 0, 0.4], [1.7, 0, 0.4]])
     assert boxes.holds(points, 0).tolist() == [False, True, True, False]
