@@ -53,7 +53,7 @@ class Resample:
         value = self.values.get(name)
         if value is not None:
             changed = value.detach() != old_parameter.detach()[self.parent]
-            fresh = fresh | changed.reshape(len(self), -1).any(dim=1)
+            fresh = fresh | (changed.flatten(1).any(dim=1) if changed.ndim > 1 else changed)
         moved[fresh] = 0
         return moved
 

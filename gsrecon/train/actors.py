@@ -29,6 +29,8 @@ from gsrecon.train.views import Views
 _FASTEST_MPS = 70.0
 """Between two keys of a track; what is faster is told as a jump."""
 _SHELL_OPACITY = 0.1
+_LEAST_SHELL = 50
+"""Points on the shell of an object that no lidar point tells about, whatever the settings say."""
 _SHELL_SCALE = 0.93
 """The shell lies this far out: cars are rounder than boxes."""
 _SHADE_SCALE = 1.1
@@ -188,7 +190,8 @@ def _object(
         new = torch.cdist(mirrored, points).amin(dim=1) > 2 * config.lidar_voxel_m
         points, colors = torch.cat([points, mirrored[new]]), torch.cat([colors, colors[new]])
     measured = len(points)
-    shell, spacing = _shell(track.size_lwh, config.shell_points)
+    wanted = config.shell_points if measured > 1 else max(config.shell_points, _LEAST_SHELL)
+    shell, spacing = _shell(track.size_lwh, wanted)
     if measured > 0:
         distance, nearest = torch.cdist(shell, points).min(dim=1)
         shell, nearest = shell[distance > spacing], nearest[distance > spacing]
@@ -215,7 +218,8 @@ def _shell(size_lwh: Float64[np.ndarray, " 3"], count: int) -> tuple[Float[Tenso
     sides.append(torch.cartesian_prod(x, torch.tensor([-1.0, 1.0]), z))
     sides.append(torch.cartesian_prod(x, y, torch.tensor([1.0])))
     points = torch.cat(sides) * half
-    return points[points[:, 2] > -0.5 * height + BOTTOM_M], spacing
+    above = min(BOTTOM_M, 0.5 * height)
+    return points[points[:, 2] > -0.5 * height + above], spacing
 
 
 def _shade(size_lwh: Float64[np.ndarray, " 3"], count: int) -> Float[Tensor, "N 3"]:

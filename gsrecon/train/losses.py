@@ -75,6 +75,8 @@ def regularisers(
         parts["corrections"] = weighted_mean_squares(penalties)
     deformations = graph.deformations
     for node in graph.trained_nodes:
+        if len(node.gaussians) == 0:
+            continue  # all of them have faded: there is nothing to be regular
         if node.id in deformations:
             parts |= deforming(deformations[node.id], weights, node.id)
         if isinstance(node, RigidActors):

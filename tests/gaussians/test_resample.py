@@ -59,3 +59,14 @@ def test_keeping_rows_drops_the_others():
 def test_values_of_another_length_are_refused():
     with pytest.raises(ValueError, match=r"means.*expected 2 rows, got 3"):
         Resample(torch.tensor([0, 1]), torch.tensor([False, False]), {"means": torch.zeros(3, 3)})
+
+
+def test_a_change_may_leave_nothing(generator):
+    old = some_gaussians(4, generator)
+    nobody = torch.zeros(0, dtype=torch.int64)
+    change = Resample(nobody, nobody.bool(), {"means": old.means[:0], "logit_opacities": torch.zeros(0)})
+    new = old.resampled(change)
+    for name in PARAMETERS:
+        parameter = getattr(old, name)
+        assert len(getattr(new, name)) == 0
+        assert change.moment(name, parameter, torch.ones_like(parameter)).shape == getattr(new, name).shape

@@ -18,7 +18,7 @@ from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.deformable_field import DeformableField
 from gsrecon.train.actors import boxes_of, usable_tracks
 from gsrecon.train.boxes import Boxes
-from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.config import InitialPoints, LossWeights, TrainConfig
 from gsrecon.train.config_file import config_from_json, config_to_json
 from gsrecon.train.dynamics import (
     ActorAndDeformationDynamics,
@@ -146,6 +146,20 @@ def test_a_drive_without_tracks_goes_on_without_objects_and_says_so(generator, c
     assert [node.id for node in graph.gaussian_nodes] == ["background"]
 
 
+def test_a_run_goes_on_when_all_gaussians_have_faded(drive, tmp_path):
+    config = replace(
+        CONFIG,
+        steps=20,
+        density=ClassicDensity(cap=4000, prune_opacity=0.9),
+        dynamics=ActorAndDeformationDynamics(),
+        weights=LossWeights(needle=0.01),
+    )
+    result = train(drive, SPEC, config, tmp_path / "run")
+    assert result.finished
+    assert result.gaussians == 0
+    assert evaluate(load_scene(result.scene_dir), drive).summary.psnr is not None
+
+
 def test_a_track_with_one_key_is_there_at_that_moment(drive, generator):
     track = drive.tracks[0]
     once = replace(
@@ -160,6 +174,21 @@ def test_an_object_that_no_lidar_beam_met_starts_as_a_shell(drive, generator):
     actors = started(replace(drive, sweeps=()), ActorDynamics(), generator)["actors"]
     assert len(actors.gaussians) > 100
     assert float(actors.gaussians.means.detach().abs().amax(dim=0)[0]) == pytest.approx(SIZE[0] / 2, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("size", "config"),
+    [((0.5, 0.5, 0.08), ActorsConfig()), ((3.0, 1.6, 1.4), ActorsConfig(shell_points=0))],
+    ids=["flat", "no shell wanted"],
+)
+def test_a_parked_object_starts_with_something_whatever_it_is(size, config, drive, generator):
+    times, poses = np.array([0, 1_000_000]), np.tile(np.eye(4), (2, 1, 1))
+    poses[:, :3, 3] = [6.0, -50.0, 1.0]
+    hidden = Track("hidden", "debris", np.array(size), times, poses)
+    actors = started(replace(drive, tracks=(hidden,)), ActorDynamics(config), generator)["actors"]
+    assert isinstance(actors, RigidActors)
+    assert len(actors.gaussians) >= 10
+    assert bool((actors.gaussians.means.abs() <= 0.5 * actors.sizes_lwh).all())
 
 
 def test_faint_flat_black_gaussians_lie_on_the_ground_under_what_moves_and_not_under_what_is_parked(
