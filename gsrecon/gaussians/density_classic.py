@@ -6,7 +6,7 @@ absolute gradients (Ye et al., "AbsGS", 2024) and the opacity of clones correcte
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from jaxtyping import Float, Int32, Int64
@@ -68,12 +68,14 @@ class ClassicStrategy:
     def change(
         self, gaussians: Gaussians, before: float, now: float, generator: torch.Generator
     ) -> Resample | None:
-        """The clone, split and prune round or the opacity reset that falls in between, if any."""
+        """The clone, split and prune round and the opacity reset that fall in between, if any."""
+        gaussians, change = gaussians.detached(), None
         if self.config.rounds.due(before, now):
-            return self._grow_and_prune(gaussians.detached(), now, generator)
+            change = self._grow_and_prune(gaussians, now, generator)
         if self.config.opacity_resets.due(before, now):
-            return self._opacity_reset(gaussians.detached())
-        return None
+            everyone = torch.arange(len(gaussians), device=gaussians.means.device)
+            change = self._opacity_reset(gaussians, Resample.keep(everyone) if change is None else change)
+        return change
 
     def apply(self, change: Resample) -> None:
         """Statistics start anew after each round: parameters of the survivors have moved on too."""
@@ -131,14 +133,11 @@ class ClassicStrategy:
         score = torch.where(candidates, mean_gradient, -1.0)
         return score.topk(limit).indices.sort().values
 
-    def _opacity_reset(self, gaussians: Gaussians) -> Resample:
-        rows = torch.arange(len(gaussians), device=gaussians.means.device)
+    def _opacity_reset(self, gaussians: Gaussians, change: Resample) -> Resample:
+        """The same change, none of whose Gaussians is more opaque than the ceiling."""
         ceiling = torch.logit(torch.tensor(2 * self.config.prune_opacity))
-        return Resample(
-            rows,
-            torch.zeros_like(rows, dtype=torch.bool),
-            {"logit_opacities": gaussians.logit_opacities.clamp(max=float(ceiling))},
-        )
+        logits = change.parameter("logit_opacities", gaussians.logit_opacities)
+        return replace(change, values={**change.values, "logit_opacities": logits.clamp(max=float(ceiling))})
 
 
 def _opacity_of_two(opacity: Tensor) -> Tensor:

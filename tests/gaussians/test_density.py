@@ -112,6 +112,15 @@ def test_an_opacity_reset_changes_opacities_and_nothing_else(generator):
     assert torch.equal(after.means, gaussians.means)
 
 
+def test_an_opacity_reset_that_falls_together_with_a_round_is_not_lost(generator):
+    gaussians = gaussians_of([0.5, 0.5, 0.001])
+    strategy = classic(gaussians, [5.0, 5.0, 0.0], [2, 50, 2], opacity_resets=Rounds(0.1, 0.1, 1))
+    change = strategy.change(gaussians, 0.0, 0.1, generator)
+    assert change is not None
+    assert change.parent.tolist() == [0, 0, 1, 1]
+    assert gaussians.resampled(change).opacities.tolist() == pytest.approx([0.01] * 4, rel=1e-4)
+
+
 def test_mcmc_moves_the_dead_to_the_living_and_grows_to_the_cap(generator):
     gaussians = gaussians_of([0.9, 0.001, 0.001, 0.9])
     strategy = MCMCStrategy(MCMCDensity(cap=5, rounds=ALWAYS, growth_per_round=0.5))
