@@ -118,7 +118,8 @@ class Deformation:
         """Enters the phase of a fraction of the run."""
         self.phase = self.config.schedule.at(progress, self.extent.interval_s)
         self.generator = generator
-        self._baked = None
+        # What somebody drew between two steps says nothing about this one.
+        self._baked, self.latest = None, None
         if progress >= self.config.schedule.discovery:
             self._limit_share()
 

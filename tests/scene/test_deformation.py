@@ -171,6 +171,18 @@ def test_no_more_static_gaussians_are_tried_in_a_step_than_wanted(generator):
     assert int((deformation.latest.state > 0.5).sum()) == 7
 
 
+def test_what_was_drawn_between_two_steps_is_not_in_the_next_ones_loss(generator):
+    field = some_field(10, generator)
+    deformation = field.deformation
+    deformation.begin_step(0.9, generator)
+    field.splats_at(torch.tensor([1.0]))
+    deformation.end_step()
+    with torch.no_grad():
+        field.splats_at(torch.tensor([1.0]))
+    deformation.begin_step(0.9, generator)
+    assert deformation.latest is None
+
+
 def test_static_gaussians_are_revived_for_a_spell():
     schedule = DeformationSchedule()
     shares = [schedule.at(progress / 1000, 0.1).sampled_share for progress in range(1000)]
