@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.ops.metrics import HIGHEST_PSNR
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.assets import Quality, Seen
 from gsrecon.scene.graph import SceneGraph
@@ -19,8 +20,6 @@ from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import frame_cameras, render_frame
 from gsrecon.scene.sides import SIDES, mean_azimuth, side_of
 from gsrecon.scene.sight import may_be_seen
-
-_HIGHEST_PSNR = 100.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ class Sightings:
             pixels = sum(each.judged for each in judged)
             if pixels >= picture_pixels or (not held_out and pixels > 0):
                 mean = sum(each.squared for each in judged) / (3 * pixels)
-                psnr = _HIGHEST_PSNR if mean <= 0 else min(_HIGHEST_PSNR, -10 * math.log10(mean))
+                psnr = HIGHEST_PSNR if mean <= 0 else min(HIGHEST_PSNR, -10 * math.log10(mean))
                 told = f"{pixels} pixels of {len(judged)} {kind} pictures"
                 return Quality(round(psnr, 3), told, solid_share)
         return Quality(None, f"not judged: {why_not}", solid_share)

@@ -1,6 +1,5 @@
 """Judges a scene by the pictures that were held out of its training."""
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,10 @@ from gsrecon.errors import DatasetError
 from gsrecon.evaluation.gallery import ScoredPicture
 from gsrecon.evaluation.lpips import Lpips
 from gsrecon.evaluation.scores import Evaluation, PictureScore
-from gsrecon.ops.metrics import psnr, ssim_map
+from gsrecon.ops.metrics import HIGHEST_PSNR, psnr, ssim_map
 from gsrecon.scene.groups_scene import Scene, for_frame
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import Backend, render_frame
-
-HIGHEST_PSNR = 100.0
-"""What identical pictures get instead of infinity [dB]."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,7 @@ def _scored(
         timestamp_us=frame.timestamp_us,
         psnr=_psnr(image, truth, scored),
         ssim=float(ssim_map(filled, truth)[scored].mean()) if any_scored else None,
-        lpips=None if lpips is None else lpips(filled, truth),
+        lpips=lpips(filled, truth) if lpips is not None and any_scored else None,
         psnr_near=_psnr(image, truth, scored & near),
         psnr_far=_psnr(image, truth, scored & ~near),
         psnr_moving=_psnr(image, truth, moving),
@@ -152,8 +148,7 @@ def _psnr(
     """None where the mask is empty; finite for equal pictures."""
     if not bool(mask.any()):
         return None
-    value = float(psnr(image, truth, mask))
-    return HIGHEST_PSNR if math.isinf(value) else min(value, HIGHEST_PSNR)
+    return min(float(psnr(image, truth, mask)), HIGHEST_PSNR)
 
 
 def _depth_error(

@@ -10,6 +10,8 @@ from torch import Tensor
 from gsrecon.ops._native import is_compiled
 from gsrecon.ops._native_comparison import ComparisonWeights, compare_pictures
 
+HIGHEST_PSNR = 100.0
+"""What equal pictures are told to have in place of infinity, which has no mean [dB]."""
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 SSIM_C1 = 0.01**2

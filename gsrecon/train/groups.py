@@ -40,7 +40,7 @@ from gsrecon.train.groups_start import (
     sampled_part,
     shared_start,
 )
-from gsrecon.train.held_out import score_held_out
+from gsrecon.train.held_out import HeldOutScores
 from gsrecon.train.loop import fit_step, show_scene, train
 from gsrecon.train.metrics_file import MetricsFile, peak_memory_bytes
 from gsrecon.train.progress import Observer, Progress, TrainResult
@@ -328,8 +328,7 @@ class _GroupedRun:
     def _scores(self) -> dict[str, float]:
         """Of the held-out pictures, each drawn from its own group."""
         scene = GroupedScene(self.store.folder, self.device)
-        total: dict[str, float] = {}
-        counts: dict[str, int] = {}
+        judged = HeldOutScores()
         for number in range(len(self.plan)):
             held_out = {(f.camera, f.index) for f in self.plan.frames(number) if f.held_out}
             frames = tuple(f for f in self.split.held_out if (f.camera, f.index) in held_out)
@@ -337,12 +336,8 @@ class _GroupedRun:
                 continue
             part = Split(replace(self.split.log, frames=frames), frames, ())
             views = Views.of(part, frames, self.spec, self.config)
-            scores = score_held_out(scene.group(number), views, self.config.backend)
-            for name, value in scores.items():
-                of = [f for f in frames if name == f"psnr/{f.camera}" or "/" not in name]
-                total[name] = total.get(name, 0.0) + len(of) * value
-                counts[name] = counts.get(name, 0) + len(of)
-        scores = {name: value / counts[name] for name, value in total.items()}
+            judged.add(scene.group(number), views, self.config.backend)
+        scores = judged.told()
         if scores:
             self.metrics.add(self.step, {f"held_out_{name}": value for name, value in scores.items()})
         return scores

@@ -10,6 +10,7 @@ from torch import Tensor
 from gsrecon.gaussians.density import DensityConfig, DensityStrategy, start_strategy
 from gsrecon.gaussians.order import morton_order
 from gsrecon.gaussians.resample import Resample
+from gsrecon.ops.metrics import HIGHEST_PSNR
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.camera_refinement import CameraRefinement
@@ -57,10 +58,8 @@ class TrainState:
 
     @property
     def psnr(self) -> float:
-        """Of the training pictures, smoothed [dB]."""
-        if not self.squared_error > 0:
-            return float("nan")
-        return float(-10 * torch.tensor(self.squared_error, dtype=torch.float64).log10())
+        """Of the training pictures, smoothed [dB]; not a number before the first."""
+        return min(float(-10 * torch.tensor(self.squared_error, dtype=torch.float64).log10()), HIGHEST_PSNR)
 
     def note_error(self, squared_error: float) -> None:
         """Takes a picture's mean squared error into the smoothed one."""

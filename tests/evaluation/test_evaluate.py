@@ -21,7 +21,7 @@ from gsrecon.gaussians.ply import read_ply, read_source_from_world
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.render import render_frame
-from tests.tiny_drive import brighter, tiny_log, tiny_scene
+from tests.tiny_drive import HEIGHT, WIDTH, brighter, tiny_log, tiny_scene
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,21 @@ def test_lpips_from_given_weights_is_zero_for_equal_pictures_only(tmp_path: Path
     assert distance is not None
     assert distance > 0
     assert lpips(a[:20], b[:20]) is None
+
+
+def test_a_picture_without_scored_pixels_has_no_score(
+    scene: SceneGraph, log: DrivingLog, monkeypatch
+) -> None:
+    monkeypatch.setattr(Lpips, "load", lambda folder: Lpips.__new__(Lpips))
+    monkeypatch.setattr(Lpips, "__call__", lambda self, image, truth: 0.25)
+    everything = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    frames = tuple(
+        replace(frame, masks={"ignore": everything}) if frame.index == 1 else frame for frame in log.frames
+    )
+    found = evaluate(scene, replace(log, frames=frames), EvaluateConfig(lpips_weights=Path("weights")))
+    for score in found.pictures:
+        scored = score.index != 1
+        assert [value is not None for value in (score.psnr, score.ssim, score.lpips)] == [scored] * 3
 
 
 def test_missing_lpips_weights_are_named(tmp_path: Path) -> None:
