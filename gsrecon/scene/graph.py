@@ -265,7 +265,8 @@ def _joined(parts: list[Splats]) -> Splats:
     rests = []
     for part in parts:
         rest = part.means.new_zeros(len(part), 0, 3) if part.sh_rest is None else part.sh_rest
-        rests.append(torch.cat([rest, rest.new_zeros(len(part), most - rest.shape[1], 3)], dim=1))
+        missing = most - rest.shape[1]
+        rests.append(torch.cat([rest, rest.new_zeros(len(part), missing, 3)], dim=1) if missing else rest)
     return Splats(
         means=torch.cat([part.means for part in parts]),
         quats=torch.cat([part.quats for part in parts]),
