@@ -132,8 +132,20 @@ class Way:
             return alone.at(times_s)[:, 0], alone.present(times_s)[:, 0]
 
     def moved(self, actor_from_moved_actor: Float64[Tensor, "4 4"]) -> "Way":
-        """Moved all along in its own axes; its corrections stay in them."""
-        return replace(self, key_poses=self.key_poses @ actor_from_moved_actor.to(self.key_poses))
+        """Moved all along in its own axes, as corrected: at any time, its pose is the old one times this.
+
+        With the motion M of rotation R and translation t, corrections go along: M^-1 exp(v, w) M is
+        exp(R^T (v + w x t), R^T w), so those between knots stay linear (Sola et al. 2018, the adjoint).
+        """
+        motion = actor_from_moved_actor.to(self.key_poses)
+        back, by = motion[:3, :3].T, motion[:3, 3]
+        v, w = self.translations.double(), self.rotations.double()
+        return replace(
+            self,
+            key_poses=self.key_poses @ motion,
+            translations=((v + torch.linalg.cross(w, by.expand_as(w))) @ back.T).float(),
+            rotations=(w @ back.T).float(),
+        )
 
     def retimed(self, rate: float, shift_s: float) -> "Way":
         """All of it `shift_s` later and, from its first moment on, `rate` times as fast."""

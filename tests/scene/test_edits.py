@@ -8,6 +8,7 @@ import torch
 
 from gsrecon.errors import SpecError
 from gsrecon.scene.bundle import load_scene, save_scene
+from gsrecon.scene.edit_cast import Way, shifted
 from gsrecon.scene.edits import (
     ACTIONS,
     Drive,
@@ -71,6 +72,18 @@ def test_a_turn_is_about_the_objects_own_axis():
     pose = graph["actors"].trajectories.key_poses[0].numpy()
     np.testing.assert_allclose(pose[:3, 3], NEAR.place)
     np.testing.assert_allclose(pose[:3, 0], [0, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("by", "turn_deg"), [((5.0, 0.0, 0.2), 0.0), ((0.0, 0.0, 0.0), 180.0), ((2.0, 1.0, 0.0), 70.0)]
+)
+def test_a_moved_object_keeps_what_training_found_out_about_its_way(by, turn_deg, generator):
+    ways = two_cars(generator).trajectories
+    ways.translations[:] = 0.2 * torch.randn(ways.translations.shape, generator=generator)
+    ways.rotations[:] = 0.05 * torch.randn(ways.rotations.shape, generator=generator)
+    way, motion = Way.of(ways, 0), shifted(by, turn_deg)
+    times = torch.tensor([0.0, 0.3, 1.0, 1.7], dtype=torch.float64)
+    assert torch.allclose(way.moved(motion).at(times), way.at(times) @ motion, atol=1e-6)
 
 
 def test_rows_stay_where_they_are_when_an_object_only_moves():
