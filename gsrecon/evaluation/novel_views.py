@@ -58,7 +58,7 @@ def render_path(
 ) -> Iterator[View]:
     """Renders a path with one of the recorded cameras' lenses, one picture at a time.
 
-    Exposure is the camera's own; that of single recorded pictures is left out. Of a scene in groups each
+    Exposure is what the camera has on the whole, not that of a single picture. Of a scene in groups each
     pose is drawn from the group with the nearest recorded one.
 
     Args:

@@ -17,7 +17,8 @@ class Appearance:
     """color' = color exp(log gain) + bias, per channel; the sum of a camera's and a picture's own part.
 
     Pictures between the fitted ones (held-out frames) take values interpolated in time from their neighbours
-    of the same camera. Novel views go without, or take a named camera's own part.
+    of the same camera. Novel views go without, or take what a named camera has on the whole: its own part and
+    the mean of its pictures', as nothing tells training how much of what all of them share belongs where.
     """
 
     kind = "appearance"
@@ -45,16 +46,24 @@ class Appearance:
     def apply(
         self, image: Float[Tensor, "*C H W 3"], camera: str, time_s: float | None
     ) -> Float[Tensor, "*C H W 3"]:
-        """The image as the camera would have recorded it at a time; None takes the camera's own part only.
+        """The image as the camera would have recorded it at a time; None: on the whole.
 
         Raises:
             ValueError: No picture of the camera was fitted.
         """
-        return exposed(image, self.camera_values, self.picture_values, *self._rows(camera, time_s))
+        return exposed(image, *self._tables(camera, time_s), *self._rows(camera, time_s))
 
     def values(self, camera: str, time_s: float | None) -> Float[Tensor, " 6"]:
-        """Log gain and bias (RGB each) at a time."""
-        return exposure_values(self.camera_values, self.picture_values, *self._rows(camera, time_s))
+        """Log gain and bias (RGB each) at a time; None: on the whole."""
+        return exposure_values(*self._tables(camera, time_s), *self._rows(camera, time_s))
+
+    def _tables(self, camera: str, time_s: float | None) -> tuple[Float[Tensor, "K 6"], Float[Tensor, "P 6"]]:
+        """Values by camera and by picture; without a time, a camera's hold the mean of its pictures'."""
+        if time_s is not None or camera not in self._knots:
+            return self.camera_values, self.picture_values
+        start = self._start[camera]
+        of_camera = self.picture_values[start : start + len(self._knots[camera])]
+        return self.camera_values + of_camera.mean(dim=0), self.picture_values
 
     def _rows(self, camera: str, time_s: float | None) -> tuple[int, Between | None]:
         """The rows of the tables: the camera's, and those of the pictures around a time."""

@@ -194,10 +194,10 @@ def test_rendering_the_driven_path_repeats_the_recorded_pictures(scene: SceneGra
         assert view.depth.shape == truth.shape[:2]
 
 
-def test_novel_views_take_their_cameras_own_exposure(scene: SceneGraph) -> None:
+def test_novel_views_take_the_exposure_that_their_camera_has_on_the_whole(scene: SceneGraph) -> None:
     exposed = tiny_scene()
     appearance = Appearance({"front": [0.0, 0.5], "left": [0.0]})
-    appearance.picture_values += 9.0
+    appearance.picture_values[:, 3:] = torch.tensor([[0.1], [-0.1], [9.0]])
     appearance.camera_values[0, 3:] = -0.1
     exposed.add(appearance)
     plain, darker = (next(iter(render_path(graph, driven_path(graph)))).image for graph in (scene, exposed))

@@ -31,11 +31,13 @@ def test_exposure_of_a_held_out_picture_lies_between_those_of_its_neighbours():
     )
 
 
-def test_a_novel_view_may_take_a_cameras_own_exposure():
-    appearance = Appearance({"left": [0.0]})
-    appearance.picture_values[0] = 5.0
+def test_a_novel_view_may_take_the_exposure_that_a_camera_has_on_the_whole():
+    appearance = Appearance({"left": [0.0, 0.2], "right": [0.0]})
+    appearance.picture_values[:, 3:] = torch.tensor([[0.1], [0.3], [5.0]])
     appearance.camera_values[0, 3:] = 0.25
-    assert appearance.apply(torch.zeros(1, 1, 3), "left", None).flatten().tolist() == [0.25] * 3
+    assert appearance.values("left", None).tolist() == pytest.approx([0, 0, 0, 0.45, 0.45, 0.45])
+    shown = appearance.apply(torch.zeros(1, 1, 3), "left", None)
+    assert shown.flatten().tolist() == pytest.approx([0.45] * 3)
     with pytest.raises(ValueError, match=r"left.*got 'up'"):
         appearance.apply(torch.zeros(1, 1, 3), "up", None)
 
