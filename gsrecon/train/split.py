@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from gsrecon.data.log import CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.spec import SceneSpec
 from gsrecon.errors import DatasetError
@@ -10,7 +12,7 @@ from gsrecon.scene.recording import RecordedCamera, RecordedFrame, Recording
 
 @dataclass(frozen=True)
 class Split:
-    """A drive cut into fitted and held-out frames, by their index, for all cameras alike."""
+    """A drive cut into fitted and held-out frames."""
 
     log: DrivingLog
     """The drive; its sweeps are those that may be used."""
@@ -31,7 +33,7 @@ class Split:
                 "scene spec's test split or its frame range"
             )
         if held_out:
-            log = replace(log, sweeps=_sweeps_of(log, {frame.index for frame in held_out}))
+            log = replace(log, sweeps=_sweeps_of(log, {id(frame) for frame in held_out}))
         return Split(log, fitted, held_out)
 
     def recording(self) -> Recording:
@@ -71,10 +73,15 @@ def recorded(recording: Recording, frame: CameraFrame) -> RecordedFrame:
 
 
 def _sweeps_of(log: DrivingLog, held_out: set[int]) -> tuple[LidarSweep, ...]:
-    """Sweeps whose nearest picture in time is fitted."""
+    """Sweeps whose nearest picture in time, the first camera's of several, is not one of those held out."""
+    frame_times = np.array([frame.timestamp_us for frame in log.frames], dtype=np.int64)
+    times = np.array([sweep.timestamp_us for sweep in log.sweeps], dtype=np.int64)
+    after = np.searchsorted(frame_times, times).clip(max=len(frame_times) - 1)
+    earlier, later = frame_times[(after - 1).clip(min=0)], frame_times[after]
+    nearest_times = np.where(np.abs(times - earlier) <= np.abs(later - times), earlier, later)
+    nearest = np.searchsorted(frame_times, nearest_times)
     return tuple(
         sweep
-        for sweep in log.sweeps
-        if min(log.frames, key=lambda frame: abs(frame.timestamp_us - sweep.timestamp_us)).index
-        not in held_out
+        for sweep, number in zip(log.sweeps, nearest.tolist(), strict=True)
+        if id(log.frames[number]) not in held_out
     )

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gsrecon.data.log import DrivingLog
+from gsrecon.data.spec import TestSplit
 from gsrecon.errors import DatasetError
 from gsrecon.gaussians.density_classic import ClassicDensity
 from gsrecon.train import beyond_lidar, initialise
@@ -15,6 +16,7 @@ from gsrecon.train.sampler import Sampler
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views, seen_from_here
 from tests.pretend_device import DEVICE, pretend_gpu
+from tests.tiny_drive import tiny_log, tiny_scene
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
 
 
@@ -33,6 +35,21 @@ def test_held_out_frames_lend_neither_picture_nor_lidar():
     assert [frame.index for frame in split.fitted] == [0, 1, 3, 4, 5, 7]
     assert len(split.log.sweeps) == 6
     assert [frame.held_out for frame in split.recording().frames].count(True) == 2
+
+
+def test_a_split_that_differs_between_cameras_keeps_the_sweeps_beside_fitted_pictures():
+    log = tiny_log(tiny_scene())
+    log = replace(log, frames=tuple(frame for frame in log.frames if frame.index < 5), sweeps=log.sweeps[:5])
+    # Listed camera by camera, every second of ten: 0, 2 and 4 of the first camera, 1 and 3 of the other.
+    split = Split.of(log, replace(SPEC, test=TestSplit(every=2, offset=0, counted="selection")))
+    assert [(frame.camera, frame.index) for frame in split.held_out] == [
+        ("front", 0),
+        ("left", 1),
+        ("front", 2),
+        ("left", 3),
+        ("front", 4),
+    ]
+    assert [sweep.timestamp_us for sweep in split.log.sweeps] == [1_100_000, 1_300_000]
 
 
 def test_a_drive_without_fitted_frames_is_refused():
