@@ -132,8 +132,8 @@ def require_road(stage: Stage, timed: Timed, size_lwh: list[float]) -> None:
 
 
 def _above_ground(figure: Figure, ground: Ground) -> float:
-    """How far the bottom of a box was above the ground so far: annotated ones float or sink [m]."""
-    poses = figure.way.key_poses.cpu().numpy()
+    """How far the bottom of a box, as corrected, was above the ground: annotated ones float or sink [m]."""
+    poses = figure.way.at(figure.way.key_times_s).cpu().numpy()
     bottom = poses[:, :3, 3] - 0.5 * float(figure.shape.size_lwh[2]) * poses[:, :3, 2]
     above = bottom[:, 2] - ground.height(bottom[:, :2])
     above = above[np.isfinite(above)]

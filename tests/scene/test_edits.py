@@ -184,5 +184,10 @@ def test_lane_lines_make_more_road_and_can_be_followed():
 
 def test_a_box_that_was_annotated_above_the_ground_stays_so_on_its_new_way():
     lifted = Move("near", (0.0, 0.0, 0.2))
-    graph = edited((lifted, Drive("near", waypoints=((8.0, -3.0), (18.0, -3.0)), speeds_mps=(20.0,))))
+    drive = Drive("near", waypoints=((8.0, -3.0), (18.0, -3.0)), speeds_mps=(20.0,))
+    assert pose_of(edited((lifted, drive)), "near", 0.3)[2, 3] == pytest.approx(0.95, abs=0.01)
+    # So does one that training lifted.
+    graph = street_scene(street_log())
+    graph["actors"].trajectories.translations[:, 2] = 0.2
+    apply_edits(graph, (drive,))
     assert pose_of(graph, "near", 0.3)[2, 3] == pytest.approx(0.95, abs=0.01)
