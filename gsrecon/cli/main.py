@@ -130,8 +130,18 @@ def _told(error: Exception, expected: bool) -> str:
                 f"{place}the disk is full; make room and run the command again, what was finished is intact"
             )
         return f"{place}{error.strerror or message}"
+    if isinstance(error, RuntimeError) and (failed := _told_of_device(error)):
+        return failed
     kind = type(error).__name__
     return f"{kind}: {message or 'no message'} (run again with --debug to see where; this may be our mistake)"
+
+
+def _told_of_device(error: RuntimeError) -> str | None:
+    """What a GPU did not manage, where nothing nearer has told it."""
+    from gsrecon.ops.device_errors import told_of_device
+
+    told = told_of_device(error)
+    return None if told is None else str(told)
 
 
 def _usage(message: str) -> int:

@@ -134,10 +134,8 @@ def fit_step(state: TrainState, views: Views, config: TrainConfig, watch: Stopwa
     views.keep_on(graph.device)
     number = state.sampler.draw(state.generator)
     views.read_ahead(state.sampler.upcoming(READERS))
-    view = views[number]
-    height, width = view.image.shape[:2]
-    with device_errors(len(graph), 1, width, height, graph.device):
-        return _fit_view(state, view, views, config, watch, started)
+    with device_errors(len(graph), 1, *views.size(number), graph.device):
+        return _fit_view(state, views[number], views, config, watch, started)
 
 
 def _fit_view(

@@ -110,6 +110,11 @@ class Views:
         """Time and pose of the picture of a number, which is not read."""
         return recorded(self._recording, self._frames[number])
 
+    def size(self, number: int) -> tuple[int, int]:
+        """Width and height [px] of the picture of a number, which is not read."""
+        camera = self._recording.cameras[self._frames[number].camera]
+        return camera.width, camera.height
+
     def keep_on(self, device: torch.device) -> None:
         """From now on views are given, and kept, on a device: each goes to a GPU once."""
         if device != self._device:

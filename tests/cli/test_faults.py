@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from gsrecon.cli.main import run as run_command
+from gsrecon.train.views import View
 
 SMALL = ["--initial.lidar=200", "--initial.beyond-lidar=0", "--sky-resolution=4", "--evaluations=0"]
 
@@ -104,6 +107,55 @@ def test_a_damaged_file_ends_training_in_one_line_and_leaves_the_checkpoints(
     capsys.readouterr()
     fails([*words, "--resume"], place, capsys)
     assert contents(tmp_path / "run" / "checkpoints") == before
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (RuntimeError("CUDA error: unspecified launch failure"), "the GPU failed (CUDA error: unspec"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "GPU's 8 GiB are not enough to draw"),
+    ],
+)
+def test_a_gpu_that_fails_ends_training_in_one_line_and_leaves_the_checkpoints(
+    failure: Exception,
+    told: str,
+    drive: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = ["train", f"folder:{drive}", "--out", str(tmp_path / "run"), "--steps", "400", *SMALL]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gsrecon.train.loop.stop_on_signals", lambda: nullcontext(StopsAfter(steps=3)))
+        assert run_command(words) == 130
+    before = contents(tmp_path / "run" / "checkpoints")
+    assert before
+    capsys.readouterr()
+
+    def fail(*_: object) -> None:  # as a picture goes to the GPU
+        raise failure
+
+    monkeypatch.setattr(View, "to", fail)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=2**33))
+    fails([*words, "--resume"], told, capsys)
+    assert contents(tmp_path / "run" / "checkpoints") == before
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (RuntimeError("CUDA error: device-side assert triggered"), "what was written to disk is intact"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "a lower density.cap"),
+    ],
+)
+def test_a_gpu_that_fails_elsewhere_is_told_in_one_line(
+    failure: Exception, told: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("gsrecon.cli.main._command", fail)
+    fails(["render", "runs/x"], told, capsys)
 
 
 class StopsAfter:

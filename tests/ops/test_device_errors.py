@@ -5,12 +5,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from gsrecon.errors import DeviceFailedError, DeviceMemoryError
-from gsrecon.ops.device_errors import device_errors, fitting_gaussians, fitting_pixels
+from gsrecon.errors import BackendUnavailableError, DeviceFailedError, DeviceMemoryError
+from gsrecon.ops.device_errors import device_errors, fitting_gaussians, fitting_pixels, told_of_device
 from gsrecon.ops.rasterize import rasterize
 from tests.ops.random_scenes import SceneOptions, random_scene
 
 GPU = torch.device("cuda", 0)
+KINDS = {"ours": type("CudaError", (RuntimeError,), {}), "torch": RuntimeError}
+"""How our kernels tell that CUDA failed, and how torch does."""
 
 
 @pytest.fixture
@@ -41,14 +43,42 @@ def test_what_fits_needs_no_more_than_the_memory():
     assert fitting_pixels(1000, 2, 1_000_000) == 0
 
 
-@pytest.mark.parametrize("failure", ["ours", "torch"])
+@pytest.mark.parametrize("failure", KINDS)
 def test_a_device_that_is_lost_leaves_what_is_on_disk_and_says_how_to_go_on(failure):
-    kinds = {"ours": type("CudaError", (RuntimeError,), {}), "torch": RuntimeError}
     with (
         pytest.raises(DeviceFailedError, match=r"illegal memory access.*intact.*--resume"),
         device_errors(1, 1, 2, 2, GPU),
     ):
-        raise kinds[failure]("CUDA error: an illegal memory access was encountered")
+        raise KINDS[failure]("CUDA error: an illegal memory access was encountered")
+
+
+@pytest.mark.parametrize("failure", KINDS)
+def test_memory_that_a_kernel_lacks_is_too_little_memory_and_no_failed_device(small_gpu, failure):
+    with pytest.raises(DeviceMemoryError, match=r"8 GiB are not enough"), device_errors(1, 1, 2, 2, GPU):
+        raise KINDS[failure]("CUDA error: out of memory")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "project: no kernel image is available for execution on the device",
+        "sort: the provided PTX was compiled with an unsupported toolchain.",
+    ],
+)
+def test_kernels_that_are_not_for_the_gpu_or_its_driver_say_what_to_do(said):
+    with (
+        pytest.raises(BackendUnavailableError, match=r"driver is too old.*gsrecon doctor.*install gsrecon"),
+        device_errors(1, 1, 2, 2, GPU),
+    ):
+        raise KINDS["ours"](said)
+
+
+def test_too_little_memory_where_nothing_is_drawn_says_which_settings_help():
+    told = told_of_device(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    assert isinstance(told, DeviceMemoryError)
+    for setting in ("density.cap", "image_scale", "groups"):
+        assert setting in str(told)
+    assert told_of_device(RuntimeError("out of memory, says the network")) is None
 
 
 def test_other_errors_pass_as_they_are():
