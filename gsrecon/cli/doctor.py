@@ -130,9 +130,12 @@ def gpu_facts() -> list[Fact]:
 
     from gsrecon.ops.cuda_devices import cuda_facts
 
-    facts = cuda_facts()
     told = torch.version.cuda
     lines = [Fact("torch", f"built for CUDA {told}" if told else "built without CUDA", told is not None)]
+    try:
+        facts = cuda_facts()
+    except RuntimeError as error:  # a driver that fails is what a doctor is asked about
+        return [*lines, Fact("gpu", " ".join(str(error).split()), False)]
     if facts.driver is not None:
         lines.append(Fact("driver", f"knows CUDA up to {facts.driver[0]}.{facts.driver[1]}"))
     if not facts.devices:

@@ -1,9 +1,12 @@
-"""Which GPUs there are: from cuda-python where it is installed, else from torch."""
+"""Which GPUs there are: from cuda-python where it is installed, else from torch and our own kernels."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from gsrecon.errors import BackendUnavailableError
+from gsrecon.ops import _native
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,11 @@ class CudaFacts:
 
 
 def cuda_facts() -> CudaFacts:
-    """GPUs and driver; no devices where there are none. Never raises for a machine without a GPU."""
+    """GPUs and driver; no devices where there are none. Never raises for a machine without a GPU.
+
+    Raises:
+        RuntimeError: A driver or a GPU that is there does not answer.
+    """
     bindings = _bindings()
     if bindings is not None:
         return _from_bindings(*bindings)
@@ -76,7 +83,7 @@ def _from_bindings(driver: Any, runtime: Any) -> CudaFacts:
                 free if status == 0 else None,
             )
         )
-    return CudaFacts("cuda-python", (version // 1000, version % 1000 // 10), tuple(devices))
+    return CudaFacts("cuda-python", _major_and_minor(version), tuple(devices))
 
 
 def _value(answer: tuple[Any, Any]) -> Any:
@@ -87,11 +94,25 @@ def _value(answer: tuple[Any, Any]) -> Any:
 
 
 def _from_torch() -> CudaFacts:
+    driver = _driver_our_kernels_find()
     if not torch.cuda.is_available():
-        return CudaFacts("torch", None, ())
+        return CudaFacts("torch", driver, ())
     devices = []
     for number in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(number)
         free, total = torch.cuda.mem_get_info(number)
         devices.append(CudaDevice(number, properties.name, (properties.major, properties.minor), total, free))
-    return CudaFacts("torch", None, tuple(devices))
+    return CudaFacts("torch", driver, tuple(devices))
+
+
+def _driver_our_kernels_find() -> tuple[int, int] | None:
+    """Torch does not tell; None where there is no driver, or this build has no kernels to ask."""
+    try:
+        found = _native.has_cuda_kernels() and _native.kernels().cuda_versions()[0]
+    except BackendUnavailableError:
+        return None
+    return _major_and_minor(found) if found else None
+
+
+def _major_and_minor(version: int) -> tuple[int, int]:
+    return version // 1000, version % 1000 // 10

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from gsrecon.ops import cuda_devices
+from gsrecon.cli.doctor import gpu_facts
+from gsrecon.ops import _native, cuda_devices
 from gsrecon.ops.cuda_devices import CudaDevice, CudaFacts, cuda_facts
 
 GIB = 2**30
@@ -53,6 +54,33 @@ def test_a_driver_that_fails_says_where_to_look(monkeypatch: pytest.MonkeyPatch)
         told(monkeypatch, driver(count_status=100), runtime())
 
 
-def test_where_there_is_no_driver_torch_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("number", "driver"), [(12080, (12, 8)), (0, None)])
+def test_without_cuda_python_torch_tells_and_our_kernels_tell_the_driver(
+    monkeypatch: pytest.MonkeyPatch, number: int, driver: tuple[int, int] | None
+) -> None:
     monkeypatch.setattr(cuda_devices, "_bindings", lambda: None)
-    assert cuda_facts().source == "torch"
+    built = SimpleNamespace(Cuda=object, cuda_versions=lambda: (number, 13000))
+    monkeypatch.setattr(_native, "kernels", lambda: built)
+    facts = cuda_facts()
+    assert facts.source == "torch"
+    assert facts.driver == driver
+
+
+def test_without_cuda_python_and_kernels_nothing_tells_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_devices, "_bindings", lambda: None)
+    monkeypatch.setattr(_native, "kernels", SimpleNamespace)
+    assert cuda_facts().driver is None
+
+
+def test_the_doctor_tells_everything_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_devices, "_bindings", lambda: (driver(), runtime()))
+    said = {fact.name: fact.said for fact in gpu_facts()}
+    assert said["driver"] == "knows CUDA up to 12.8"
+    assert said["cuda:0"] == "NVIDIA H100, capability 9.0, 70.0 GiB free of 79.0 GiB"
+
+
+def test_the_doctor_goes_on_where_the_driver_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_devices, "_bindings", lambda: (driver(count_status=999), runtime()))
+    (fact,) = (fact for fact in gpu_facts() if fact.name == "gpu")
+    assert not fact.fine
+    assert "answered 999; check it with nvidia-smi" in fact.said
