@@ -53,7 +53,9 @@ def over_cube_map_reference(
     world_from_cam: Float[Tensor, "3 3"],
 ) -> Float[Tensor, "H W 3"]:
     """The same in plain torch, any float precision and device."""
-    directions = directions_in_cam.to(texels.dtype) @ world_from_cam.to(texels.dtype).T
+    # Not as a matrix product: on a GPU those are not deterministic without a variable of their own.
+    in_cam, rotation = directions_in_cam.to(texels.dtype), world_from_cam.to(texels.dtype)
+    directions = (in_cam[..., None, :] * rotation).sum(dim=-1)
     light = torch.where(1 - alpha > LEAST_LIGHT, 1 - alpha, 0.0)
     return image + light[..., None] * look_up(texels, directions.reshape(-1, 3)).reshape(image.shape)
 

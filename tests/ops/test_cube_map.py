@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
+from tests.ops.operators import Operators
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 32])
@@ -50,3 +51,13 @@ def test_the_result_does_not_depend_on_the_number_of_threads(generator):
         torch.set_num_threads(threads)
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+
+
+def test_the_reference_has_no_matrix_product_which_a_gpu_would_not_do_deterministically(generator):
+    image, alpha = torch.rand(9, 12, 3, generator=generator), torch.rand(9, 12, generator=generator)
+    texels = torch.rand(6, 8, 8, 3, generator=generator).requires_grad_()
+    directions = torch.randn(9, 12, 3, generator=generator)
+    with Operators() as seen:
+        over_cube_map_reference(image, alpha, texels, directions, torch.eye(3)).sum().backward()
+    assert "index" in seen.names
+    assert not seen.matrix_products

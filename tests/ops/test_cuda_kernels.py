@@ -1,8 +1,9 @@
 """What is particular to the CUDA kernels, on the processor: real threads, chance, room, large Gaussians."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from torch import Tensor
 from gsrecon.errors import DeviceFailedError
 from gsrecon.gaussians.density_mcmc import MCMCDensity, MCMCStrategy, relocate
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.ops import _native, mcmc
+from gsrecon.geometry.camera import CameraModel
+from gsrecon.ops import _native, lens, mcmc
 from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.ops.alone import draw_alone
 from gsrecon.ops.cube_map import over_cube_map, over_cube_map_reference
@@ -22,6 +24,7 @@ from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.reference import rasterize_reference
 from gsrecon.ops.settings import Rasterized
 from tests.ops.agreement import gradients, painted, relative_error, settled
+from tests.ops.operators import Operators
 from tests.ops.random_scenes import Scene, SceneOptions, random_scene
 from tests.ops.shim import cuda_on_the_processor, shim_module
 
@@ -195,6 +198,48 @@ def test_room_for_more_pairs_than_there_are_changes_no_bit() -> None:
         assert torch.equal(getattr(roomy, name), getattr(measured, name)), name
     assert roomy.info.entries is not None
     assert int(roomy.info.entries) == count
+
+
+@pytest.mark.parametrize(("max_entries", "reads"), [(None, 1), (4000, 0)])
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
+@pytest.mark.parametrize("same_bits", [False, True])
+def test_nothing_is_read_back_but_the_one_size_and_with_room_given_nothing(
+    monkeypatch: pytest.MonkeyPatch, max_entries: int | None, reads: int, model: CameraModel, same_bits: bool
+) -> None:
+    options = replace(SMALL, model=model, distorted=model == "fisheye", features=2)
+    scene = random_scene(options).to(torch.float32)
+    scene = replace(scene, settings=replace(scene.settings, max_entries=max_entries, absgrad=True))
+    leaves, _ = scene.with_gradients(torch.float32)
+    read = []
+    monkeypatch.setattr(lens, "_tangents_of_roots", lens._tangents_by_search)  # as on a GPU
+    with cuda_on_the_processor(), deterministic() if same_bits else torch.enable_grad():
+        for reading in ("tolist", "item", "cpu", "numpy", "__bool__", "__int__", "__float__"):
+            monkeypatch.setattr(Tensor, reading, noting(read, getattr(Tensor, reading)))
+        with Operators() as seen:
+            drawn = draw(leaves)
+            (drawn.image.sum() + drawn.alpha.sum()).backward()
+        monkeypatch.undo()
+    assert len(read) == reads
+    assert seen.names
+    assert not seen.reading
+    assert not seen.matrix_products
+
+
+def noting(noted: list[str], function: Callable) -> Callable:
+    def noted_call(*args: Any) -> Any:
+        noted.append(function.__name__)
+        return function(*args)
+
+    return noted_call
+
+
+def test_a_captured_picture_without_room_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = random_scene(SMALL).to(torch.float32)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    with cuda_on_the_processor(), torch.no_grad():
+        monkeypatch.setattr(Tensor, "is_cuda", True)
+        with pytest.raises(ValueError, match=r"^max_entries: needed where a CUDA graph captures"):
+            draw(scene)
 
 
 def test_pairs_that_have_no_room_are_left_out_and_counted() -> None:
