@@ -83,8 +83,8 @@ def _on_gpu(module: Any, projected: Sequence[Tensor], request: TileRequest) -> T
     else:
         if totals.is_cuda and torch.cuda.is_current_stream_capturing():
             raise ValueError(
-                "max_entries: needed where a CUDA graph captures a picture, as nothing can be read back then; "
-                "draw once without it, and give more room than RasterInfo.entries says"
+                "max_entries: needed where a CUDA graph captures a picture, as nothing can be read back "
+                "then; draw once without it, and give more room than RasterInfo.entries says"
             )
         visible, count = totals.tolist()  # the one place where the CPU waits for the GPU
         if count > torch.iinfo(torch.int32).max:

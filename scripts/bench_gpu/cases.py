@@ -49,6 +49,8 @@ WORKS = ("forward", "forward_backward", "training_step")
 
 AGREEMENT = 1e-3
 """Mean difference of colours up to which two pictures are taken for the same."""
+TARGET_CARD = "H200"
+"""The targets are this card's; on another one figures stand beside them and are not judged."""
 SPEED_TARGET = 1.5
 """Forward, and forward with backward: at least so many times as fast as the peer."""
 STEP_TARGET = 2.0
@@ -56,9 +58,11 @@ STEP_TARGET = 2.0
 MEMORY_TARGET = 0.7
 """Memory beyond parameters and gradients: at most this share of the peer's."""
 DETERMINISTIC_TARGET = 1.3
-"""Forward and backward with deterministic algorithms: at most so many times as long as without."""
+"""On any card, forward and backward with deterministic algorithms: at most so many times as long as without."""
 KITTI_SECONDS = 20.0
-"""Training on KITTI raw drive 0001 may take this long."""
+"""Training on KITTI raw drive 0001 takes less."""
+KITTI_ASKED_SECONDS = 19.5
+"""What is asked for: the last step may begin just before the time is over."""
 KITTI_PSNR = 29.26
 """Held-out PSNR [dB] that two CPU cores reach there (docs/quality.md)."""
 KITTI_CPU_SECONDS = 360.0

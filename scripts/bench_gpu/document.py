@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from gsrecon.files import write_text
-from scripts.bench_gpu.cases import AGREEMENT, CASES, KITTI_CPU_SECONDS, KITTI_PSNR, KITTI_SECONDS, WORKS
-from scripts.bench_gpu.figures import JUDGED, Judged, best_peer, judge, value
+from scripts.bench_gpu.cases import (
+    AGREEMENT,
+    CASES,
+    KITTI_ASKED_SECONDS,
+    KITTI_CPU_SECONDS,
+    KITTI_PSNR,
+    KITTI_SECONDS,
+    TARGET_CARD,
+    WORKS,
+)
+from scripts.bench_gpu.figures import JUDGED, Judged, best_peer, has_target, judge, value
 from scripts.bench_gpu.measure import OURS
 
-_INTRO = """# Benchmarks on a GPU
+_INTRO = f"""# Benchmarks on a GPU
 
 `make bench-gpu` measures gsrecon's CUDA kernels beside gsplat and writes this page from
 `benchmarks/gpu.json` (`scripts/bench_gpu/document.py`); nothing in it is typed by hand. The scene is the
@@ -30,8 +39,11 @@ between two CUDA events, from an idle GPU on.
 - gsplat is measured with `packed=False`, as its trainer has it, and with `packed=True`, its default; the
   faster one, and for memory the leaner one, stands in the table. gsplat 1.5.3 clamps alpha at 0.999,
   gsrecon at 0.99: pictures differ slightly where Gaussians are nearly opaque.
-- **KITTI raw 0001** is `gsrecon train` with default settings for 20 s; the target is the held-out PSNR
-  that two CPU cores reach in six minutes ([quality](quality.md)).
+- **KITTI raw 0001** is `gsrecon train` with default settings for {KITTI_ASKED_SECONDS:g} s; the target is the
+  held-out PSNR that two CPU cores reach in six minutes ([quality](quality.md)).
+
+Targets are those of an {TARGET_CARD}. On another card the same figures and ratios are taken, and not judged;
+what deterministic gradients may cost is the same on every card.
 """
 _NOT_YET = """\
 No GPU was available so far, so nothing has been measured and the table is empty. To fill it, on a machine
@@ -84,37 +96,38 @@ def _targets(results: Results | None) -> list[str]:
     rows = {} if results is None else {row["case"]: row for row in results["cases"]}
     # Without results, what would be measured; with them, what was.
     names = list(rows) or [case.name for case in CASES]
+    device = "" if results is None else results["machine"]["device"]
     lines = _head(["case", "figure", "ours", "peer", "ratio", "target", "met"])
     for name in names:
-        lines += [_target(name, rows.get(name), judged) for judged in JUDGED]
-    return [*lines, *_kitti(None if results is None else results["kitti"])]
+        lines += [_target(name, rows.get(name), judged, device) for judged in JUDGED]
+    return [*lines, *_kitti(None if results is None else results["kitti"], device)]
 
 
-def _target(name: str, row: dict[str, Any] | None, judged: Judged) -> str:
-    verdict = judge(row, judged)
+def _target(name: str, row: dict[str, Any] | None, judged: Judged, device: str) -> str:
+    verdict = judge(row, judged, device)
     other = _number(verdict.other)
     if verdict.other_name is not None:
         other += f" ({'default' if verdict.other_name == OURS else verdict.other_name})"
     ratio = _NONE if verdict.ratio is None else f"{verdict.ratio:.2f}x"
-    return _line(
-        [name, judged.label, _number(verdict.ours), other, ratio, judged.target_text, _met(verdict.met)]
-    )
+    met = _met(verdict.met, measured=verdict.ratio is not None)
+    return _line([name, judged.label, _number(verdict.ours), other, ratio, judged.target_text, met])
 
 
-def _kitti(kitti: dict[str, Any] | None) -> list[str]:
+def _kitti(kitti: dict[str, Any] | None, device: str) -> list[str]:
     """Two rows: quality and seconds; the peer is our CPU."""
     found = kitti if kitti is not None and "psnr" in kitti else None
     psnr, took, speed, better, in_time = _NONE, _NONE, _NONE, None, None
     if found is not None:
         psnr, seconds = f"{found['psnr']:.2f}", found["training_s"]
         took, speed = f"{seconds:.1f} ({found['wall_s']:.0f} in all)", f"{KITTI_CPU_SECONDS / seconds:.0f}x"
-        # The last step may begin just before the time is over.
-        better, in_time = found["psnr"] >= KITTI_PSNR, seconds <= 1.05 * KITTI_SECONDS
+        if has_target(device):
+            better, in_time = found["psnr"] >= KITTI_PSNR, seconds < KITTI_SECONDS
     quality, time = "held-out PSNR [dB]", "training [s]"
-    cpu, limit = f"{KITTI_CPU_SECONDS:g} (CPU)", f"at most {KITTI_SECONDS:g}"
+    cpu, limit = f"{KITTI_CPU_SECONDS:g} (CPU)", f"less than {KITTI_SECONDS:g}"
+    met = [_met(verdict, measured=found is not None) for verdict in (better, in_time)]
     return [
-        _line([_KITTI, quality, psnr, f"{KITTI_PSNR} (CPU)", _NONE, f"at least {KITTI_PSNR}", _met(better)]),
-        _line([_KITTI, time, took, cpu, speed, limit, _met(in_time)]),
+        _line([_KITTI, quality, psnr, f"{KITTI_PSNR} (CPU)", _NONE, f"at least {KITTI_PSNR}", met[0]]),
+        _line([_KITTI, time, took, cpu, speed, limit, met[1]]),
     ]
 
 
@@ -202,8 +215,10 @@ def _number(figure: float | None) -> str:
     return f"{figure:.0f}" if figure >= 100 else f"{figure:.1f}" if figure >= 10 else f"{figure:.2f}"
 
 
-def _met(met: bool | None) -> str:
-    return "not measured" if met is None else "yes" if met else "no"
+def _met(met: bool | None, measured: bool = True) -> str:
+    if not measured:
+        return "not measured"
+    return f"not an {TARGET_CARD}" if met is None else "yes" if met else "no"
 
 
 def _head(titles: Sequence[str]) -> list[str]:

@@ -1,10 +1,17 @@
 """What is judged: our figures beside the best peer's, and the targets."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scripts.bench_gpu.cases import DETERMINISTIC_TARGET, MEMORY_TARGET, SPEED_TARGET, STEP_TARGET
+from scripts.bench_gpu.cases import (
+    DETERMINISTIC_TARGET,
+    MEMORY_TARGET,
+    SPEED_TARGET,
+    STEP_TARGET,
+    TARGET_CARD,
+)
 from scripts.bench_gpu.measure import OURS
 
 Row = Mapping[str, Any]
@@ -24,6 +31,8 @@ class Judged:
     """The side that is judged."""
     against: str | None = None
     """The side it is compared with; None: the best of the peers."""
+    any_card: bool = False
+    """The target is not that of one card alone."""
 
     @property
     def target_text(self) -> str:
@@ -44,6 +53,7 @@ JUDGED = (
         DETERMINISTIC_TARGET,
         ours="deterministic",
         against=OURS,
+        any_card=True,
     ),
 )
 
@@ -57,10 +67,16 @@ class Verdict:
     other_name: str | None
     ratio: float | None
     met: bool | None
+    """None, too, where the target is another card's."""
 
 
-def judge(row: Row | None, judged: Judged) -> Verdict:
-    """A figure of a case that was measured, or was not."""
+def has_target(device: str) -> bool:
+    """Whether the targets are those of a card of that name."""
+    return re.search(rf"\b{TARGET_CARD}\b", device) is not None
+
+
+def judge(row: Row | None, judged: Judged, device: str) -> Verdict:
+    """A figure of a case that was measured on a device, or was not."""
     sides = {} if row is None else row["works"].get(judged.work, {})
     values = {name: value(row, judged.work, name, judged.quantity) for name in sides}
     ours = values.get(judged.ours)
@@ -71,7 +87,9 @@ def judge(row: Row | None, judged: Judged) -> Verdict:
     if ours is None or other is None:
         return Verdict(ours, other, None if other is None else name, None, None)
     ratio = (other / ours if judged.faster else ours / other) if ours and other else None
-    met = None if ratio is None else ratio >= judged.target if judged.faster else ratio <= judged.target
+    if ratio is None or not (judged.any_card or has_target(device)):
+        return Verdict(ours, other, name, ratio, None)
+    met = ratio >= judged.target if judged.faster else ratio <= judged.target
     return Verdict(ours, other, name, ratio, met)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.bench_gpu.cases import KITTI_SECONDS
+from scripts.bench_gpu.cases import KITTI_ASKED_SECONDS
 from scripts.bench_gpu.gsplat_loading import run_limited
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +25,7 @@ def find_drive(named: Path | None) -> Path | None:
     return drive if drive.is_dir() else None
 
 
-def train(drive: Path, device: str, limit_s: float, seconds: float = KITTI_SECONDS) -> dict[str, Any]:
+def train(drive: Path, device: str, limit_s: float, seconds: float = KITTI_ASKED_SECONDS) -> dict[str, Any]:
     """Trains with the default settings for so many seconds and scores the held-out pictures.
 
     Args:
