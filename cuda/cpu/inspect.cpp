@@ -1,6 +1,7 @@
 // What a picture shows where: the object with the most blend weight in every pixel, and the median depth. No gradient.
 #include <omp.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "cpu/composite.h"
@@ -13,8 +14,8 @@ namespace {
 
 constexpr int kSlots = 8;  // objects a pixel can tell apart
 
-// The objects a pixel meets, in order from the front, with their summed weights. An object that finds no slot is left
-// out: it would have to outweigh eight others.
+// The objects a pixel meets, in order from the front, with their summed weights. For a ninth the lightest makes room,
+// which would have to outweigh all others from then on.
 struct PixelObjects {
     int32_t id[kSlots];
     float weight[kSlots];
@@ -26,9 +27,9 @@ struct PixelObjects {
                 weight[i] += w;
                 return;
             }
-        if (used == kSlots) return;
-        id[used] = object;
-        weight[used++] = w;
+        const int slot = used < kSlots ? used++ : (int)(std::min_element(weight, weight + kSlots) - weight);
+        id[slot] = object;
+        weight[slot] = w;
     }
 
     // The heaviest object; the transmittance that is left competes as -1; ties go to the front.

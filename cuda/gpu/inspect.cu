@@ -5,9 +5,10 @@ namespace gsrecon::gpu {
 namespace {
 
 constexpr int kBlocks = 4;  // on a multiprocessor: at most 64 registers
-constexpr int kSlots = 8;   // objects a pixel can tell apart; a ninth would have to outweigh eight others
+constexpr int kSlots = 8;   // objects a pixel can tell apart
 
-// The objects a pixel meets, in order from the front, with their summed weights.
+// The objects a pixel meets, in order from the front, with their summed weights. For a ninth the lightest makes room,
+// which would have to outweigh all others from then on.
 struct PixelObjects {
     int32_t id[kSlots];
     float weight[kSlots];
@@ -25,6 +26,17 @@ struct PixelObjects {
             const bool here = !placed && (id[i] == object || id[i] < 0);
             id[i] = here ? object : id[i];
             weight[i] += here ? w : 0.0f;
+            placed |= here;
+        }
+        if (placed) return;
+        float least = weight[0];
+#pragma unroll
+        for (int i = 1; i < kSlots; i++) least = minimum(least, weight[i]);
+#pragma unroll
+        for (int i = 0; i < kSlots; i++) {
+            const bool here = !placed && weight[i] == least;
+            id[i] = here ? object : id[i];
+            weight[i] = here ? w : weight[i];
             placed |= here;
         }
     }

@@ -58,7 +58,7 @@ STEP_TARGET = 2.0
 MEMORY_TARGET = 0.7
 """Memory beyond parameters and gradients: at most this share of the peer's."""
 DETERMINISTIC_TARGET = 1.3
-"""On any card, forward and backward with deterministic algorithms: at most so many times as long as without."""
+"""Forward and backward with deterministic algorithms: at most so many times as long, on any card."""
 KITTI_SECONDS = 20.0
 """Training on KITTI raw drive 0001 takes less."""
 KITTI_ASKED_SECONDS = 19.5

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from gsrecon.geometry.camera import Cameras
 from gsrecon.ops.rasterize import rasterize
 from gsrecon.ops.reference import rasterize_reference
 from gsrecon.ops.settings import Rasterized, RasterizeSettings
@@ -272,3 +273,30 @@ def test_more_harmonics_than_are_held_are_refused() -> None:
                 RasterizeSettings(sh_degree=3),
                 backend="cpu" if backend == "cpu" else "reference",
             )
+
+
+@pytest.mark.parametrize("behind", [1, 3])
+def test_what_is_seen_through_more_objects_than_a_pixel_tells_apart_has_its_number(
+    compiled: Compiled, behind: int
+) -> None:
+    """Nine veils, each an object and fainter than the one before, and what is behind them in some layers."""
+    count = 9 + behind
+    z = torch.linspace(2.0, 6.0, count)
+    opacities = torch.cat([torch.linspace(0.05, 0.01, 9), torch.full((behind,), 0.6)])
+    splats = Splats(
+        means=torch.stack([torch.zeros(count), torch.zeros(count), z], dim=1),
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4),
+        scales=torch.full((count, 3), 30.0),
+        opacities=opacities,
+        colors=torch.ones(count, 3),
+        object_index=torch.arange(count).clamp(max=9).int(),
+        world_from_object=torch.eye(4).expand(1, 10, 4, 4),
+    )
+    K = torch.tensor([[[20.0, 0.0, 8.0], [0.0, 20.0, 8.0], [0.0, 0.0, 1.0]]])
+    cameras = Cameras(torch.eye(4)[None], K, 16, 16)
+    scene = Scene(splats, cameras, RasterizeSettings(ids=True), None)
+    drawn, expected = compiled.draw(scene), reference(scene)
+    assert drawn.ids is not None
+    assert expected.ids is not None
+    assert torch.equal(drawn.ids.cpu(), expected.ids)
+    assert (expected.ids == 9).all()
