@@ -34,6 +34,22 @@ template <bool barrier> __global__ void neighbours(int* out) {
     out[threadIdx.x] = values[threadIdx.x ^ 1];
 }
 
+namespace gsrecon::gpu {
+// Two kernels, as variables of templates and of other functions lie apart.
+template <int count> __global__ void unwritten(int* out) {
+    __shared__ float values[count];
+    __syncthreads();
+    out[threadIdx.x] = std::isnan(values[threadIdx.x]) ? 7 : 0;
+    values[threadIdx.x] = 1.0f;
+}
+__global__ void unwritten_doubles(int* out) {
+    __shared__ double values[64];
+    __syncthreads();
+    out[threadIdx.x] = std::isnan(values[threadIdx.x]) ? 7 : 0;
+    values[threadIdx.x] = 1.0;
+}
+}  // namespace gsrecon::gpu
+
 int main(int, char** words) {
     static int out[64] = {};
     const std::string name = words[1];
@@ -44,6 +60,8 @@ int main(int, char** words) {
         if (name == "two_operations") two_operations(out);
         if (name == "ordered_neighbours") neighbours<true>(out);
         if (name == "neighbours") neighbours<false>(out);
+        if (name == "unwritten") gsrecon::gpu::unwritten<64>(out);
+        if (name == "unwritten_doubles") gsrecon::gpu::unwritten_doubles(out);
     });
     return out[6] == 7 ? 0 : 1;
 }
@@ -66,6 +84,8 @@ def built(folder: Path, *options: str) -> Path:
         "-I",
         SHIM,
         *sources,
+        "-fdata-sections",
+        f"-Wl,-T,{SHIM / 'shared.ld'}",
         "-o",
         folder / "program",
     )
@@ -96,6 +116,12 @@ def test_a_warp_operation_that_lanes_do_not_reach_together_stops_the_test(
 @pytest.mark.parametrize("engine", ["fibers", "threads"])
 def test_lanes_that_come_together_trade_values(program: Path, engine: str) -> None:
     assert subprocess.run((program, "together", engine), check=False).returncode == 0
+
+
+@pytest.mark.parametrize("engine", ["fibers", "threads"])
+@pytest.mark.parametrize("kernel", ["unwritten", "unwritten_doubles"])
+def test_shared_memory_has_been_used_before(program: Path, kernel: str, engine: str) -> None:
+    assert subprocess.run((program, kernel, engine), check=False).returncode == 0
 
 
 def test_a_missing_barrier_of_a_warp_is_a_race_even_where_a_vote_stands_in_its_place(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ void AnnotateIgnoreWritesEnd(const char*, int);
 }
 #endif
 
+extern "C" char gsrecon_shared_begin[], gsrecon_shared_end[];  // shared.ld
+
 namespace gsrecon_shim {
 namespace {
 
@@ -273,7 +275,14 @@ uint32_t value_of_lane(unsigned mask, uint32_t value, int lane, int line) {
         [&](int row) { return m.values[row][lane]; });
 }
 
+// What a kernel finds in shared memory is nothing of its own: floats are NaN. Sanitizers keep places free between
+// variables, which are filled, too.
+__attribute__((no_sanitize("address", "thread"))) void fill_shared_memory() {
+    for (volatile char* at = gsrecon_shared_begin; at < gsrecon_shared_end; at = at + 1) *at = (char)0xff;
+}
+
 void run(int64_t blocks, int threads, const std::function<void()>& kernel) {
+    fill_shared_memory();
     static std::unique_ptr<Block> fibers_block;  // its stacks are used again
     std::unique_ptr<Block> own;
     std::unique_ptr<Block>& block = engine_is_fibers ? fibers_block : own;
