@@ -60,23 +60,24 @@ __device__ __forceinline__ void step_values(const AdamInputs& in, const AdamStep
 }
 
 // The row, among a warp's 32, of what a lane looks at: values lane, lane + 32 and so on.
-struct RowOfLane {
-    int width, row, column;
+class RowOfLane {
+  public:
     __device__ __forceinline__ explicit RowOfLane(int width)
-        : width(width),
-          row(lane_index() / width),
-          column(lane_index() % width),
+        : width_(width),
+          row_(lane_index() / width),
+          column_(lane_index() % width),
           rows_(kWarp / width),
           columns_(kWarp % width) {}
     __device__ __forceinline__ int next() {
-        const int here = row;
-        row += rows_, column += columns_;
-        if (column >= width) row++, column -= width;
+        const int here = row_;
+        row_ += rows_, column_ += columns_;
+        if (column_ >= width_) row_++, column_ -= width_;
         return here;
     }
 
   private:
-    int rows_, columns_;
+    int width_, row_, column_;
+    int rows_, columns_;  // from one value to the next
 };
 
 __device__ __forceinline__ void step_rows(const AdamTask& task, int64_t block) {

@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) alone_kernel(AloneInputs in, int64_t
     const float y = (float)(window[1] + (int)(place / width)) + 0.5f;
     float left = 1.0f;
     for (int64_t i = in.first_gaussian[object]; i < in.first_gaussian[object + 1]; i++) {
-        const int32_t g = in.gaussians[i];
+        const int64_t g = in.gaussians[i];
         const float dx = x - in.means2d[2 * g], dy = y - in.means2d[2 * g + 1];
         if (fabsf(dx) > (float)in.radii[2 * g] + 1.0f || fabsf(dy) > (float)in.radii[2 * g + 1] + 1.0f) continue;
         const float* conic = in.conics + 3 * g;

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gsrecon.errors import DeviceMemoryError
+from gsrecon.geometry.camera import CameraModel
 from gsrecon.ops import _native
 from gsrecon.ops.adam import AdamStep, adam_rows
 from gsrecon.ops.depth_loss import log_depth_loss
@@ -94,7 +95,10 @@ def test_work_goes_to_the_current_stream(scene: Scene) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode")  # torch calls it a prototype
-def test_with_room_given_nothing_waits_for_the_gpu(scene: Scene) -> None:
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
+def test_with_room_given_nothing_waits_for_the_gpu(gpu: Compiled, model: CameraModel) -> None:
+    options = replace(STREET, model=model, distorted=model == "fisheye")
+    scene = gpu.moved(random_scene(options).to(torch.float32))
     settings = replace(room(scene), ids=False, median_depth=False)
     leaves, parameters = leaves_of(scene)
     truth = torch.zeros(*scene.cameras.viewmats.shape[:1], 90, 120, 3, dtype=torch.uint8, device="cuda")
@@ -183,9 +187,11 @@ def test_compute_sanitizer_finds_nothing() -> None:
         "from tests.ops.random_scenes import SceneOptions, random_scene\n"
         "from tests.ops.conftest import Compiled\n"
         "scene = random_scene(SceneOptions(gaussians=60, cameras=2, objects=2, features=2))\n"
-        "leaves, _ = scene.with_gradients(torch.float32)\n"
-        "drawn = Compiled('gpu', torch.device('cuda', 0), 'cuda').draw(leaves)\n"
-        "(drawn.image.sum() + drawn.alpha.sum() + drawn.features.sum()).backward()\n"
+        "for same_bits in (False, True):\n"
+        "    torch.use_deterministic_algorithms(same_bits)\n"
+        "    leaves, _ = scene.with_gradients(torch.float32)\n"
+        "    drawn = Compiled('gpu', torch.device('cuda', 0), 'cuda').draw(leaves)\n"
+        "    (drawn.image.sum() + drawn.alpha.sum() + drawn.features.sum()).backward()\n"
         "torch.cuda.synchronize()\n"
     )
     # Without torch's own pool every array has its own bounds.
