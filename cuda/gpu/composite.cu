@@ -16,7 +16,6 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
     __shared__ float values[in_record ? 1 : kTileThreads + 1][D];
     const TilePixel at(in, lists, blockIdx.x % tiles);
     const int first_channel = (int)(blockIdx.x / tiles) * D, channels = in.channels + in.with_depth;
-    const int own = (int)threadIdx.x;
     const RecordChannels all(in, at.camera);
     ReachedRecords& of_warp = reached[warp_index()];
     float t = at.inside ? 1.0f : -1.0f, sums[D] = {};
@@ -26,29 +25,21 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
 #pragma unroll
         for (int d = 0; d < D; d++) sums[d] += blend.weight * (in_record ? r.channel[d] : values[k][d]);
     };
-    batch.write_no_record();
     if constexpr (!in_record)
-        if (own < D) values[kNoRecord][own] = 0.0f;
-    unsigned alive = __ballot_sync(kAllLanes, t > 0.0f);                     // lanes whose pixels have not ended
-    uint32_t record = own < at.entries ? lists.entries[at.begin + own] : 0;  // of the batch to come
-    for (int first = 0; first < at.entries; first += kTileThreads) {
-        // Nobody is still reading the records of the batch before once all have arrived here.
-        if (__syncthreads_count(alive == 0) == kTileThreads) break;
-        const int count = minimum(kTileThreads, at.entries - first);
-        if (own < count) {
-            copy_record(lists.records + record, &batch.records[own]);
-            if constexpr (!in_record) {
-                const Record& r = batch.records[own];
-                float of_record[D];  // all of them, before any is stored: their loads are under way together
+        if (threadIdx.x < D) values[kNoRecord][threadIdx.x] = 0.0f;
+    const auto fetch_channels = [&](int place, int64_t, uint32_t) {
+        if constexpr (!in_record) {
+            const Record& r = batch.records[place];
+            float of_record[D];  // all of them, before any is stored: their loads are under way together
 #pragma unroll
-                for (int d = 0; d < D; d++)
-                    of_record[d] = first_channel + d < channels ? all.of(r, first_channel + d) : 0.0f;
+            for (int d = 0; d < D; d++)
+                of_record[d] = first_channel + d < channels ? all.of(r, first_channel + d) : 0.0f;
 #pragma unroll
-                for (int d = 0; d < D; d++) values[own][d] = of_record[d];
-            }
+            for (int d = 0; d < D; d++) values[place][d] = of_record[d];
         }
-        if (own + kTileThreads < at.entries - first) record = lists.entries[at.begin + first + kTileThreads + own];
-        __syncthreads();
+    };
+    unsigned alive = __ballot_sync(kAllLanes, t > 0.0f);  // lanes whose pixels have not ended
+    walk_records(at, lists, batch, alive, fetch_channels, [&](int count) {
         for (int group = 0; group < count && alive; group += ReachedRecords::kGroup) {
             const int total = of_warp.list(batch, group, count, PixelBox(at, alive));
             int i = 0;
@@ -67,7 +58,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
             }
             alive = __ballot_sync(kAllLanes, t > 0.0f);
         }
-    }
+    });
     if (!at.inside) return;
     const float alpha = 1.0f - fabsf(t);
 #pragma unroll

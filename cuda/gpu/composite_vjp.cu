@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(kTileThreads, moments && !slots ? kMomentBlock
     const TilePixel at(in, lists, blockIdx.x % tiles);
     const int first_channel = moments ? 0 : (int)(blockIdx.x / tiles) * D;
     const int first_sum = moments ? 0 : layout.first_channel() + first_channel;
-    const int lane = lane_index(), own = (int)threadIdx.x, slot = Sums::sum_of_lane(lane);
+    const int lane = lane_index(), slot = Sums::sum_of_lane(lane);
     const int stride = moments && D > 0 ? SumsLayout{D, absgrad}.stride() : layout.stride();
     const int wanted = minimum(Sums::kSums, layout.first_channel() + layout.channels - first_sum);  // sums
     const bool has_sum = slot >= 0 && slot < wanted;
@@ -90,18 +90,11 @@ __global__ void __launch_bounds__(kTileThreads, moments && !slots ? kMomentBlock
             add(group, has_one ? k.first : k.second, one.summed(lane));
         }
     };
-    batch.write_no_record();
-    unsigned alive = __ballot_sync(kAllLanes, state.t > 0.0f);               // lanes whose pixels have not ended
-    uint32_t record = own < at.entries ? lists.entries[at.begin + own] : 0;  // of the batch to come
-    for (int first = 0; first < at.entries; first += kTileThreads) {
-        if (__syncthreads_count(alive == 0) == kTileThreads) break;
-        const int count = minimum(kTileThreads, at.entries - first);
-        if (own < count) {
-            copy_record(lists.records + record, &batch.records[own]);
-            rows[own] = slots ? places.entry_slots[at.begin + first + own] : (int)record;
-        }
-        if (own + kTileThreads < at.entries - first) record = lists.entries[at.begin + first + kTileThreads + own];
-        __syncthreads();
+    const auto fetch_row = [&](int place, int64_t entry, uint32_t record) {
+        rows[place] = slots ? places.entry_slots[entry] : (int)record;
+    };
+    unsigned alive = __ballot_sync(kAllLanes, state.t > 0.0f);  // lanes whose pixels have not ended
+    walk_records(at, lists, batch, alive, fetch_row, [&](int count) {
         for (int group = 0; group < count && (slots || alive); group += ReachedRecords::kGroup) {
             const int total = alive ? of_warp.list(batch, group, count, PixelBox(at, alive)) : 0;
             for (int i = 0; i < total && alive; i += 2) {
@@ -121,7 +114,7 @@ __global__ void __launch_bounds__(kTileThreads, moments && !slots ? kMomentBlock
                 __syncthreads();
             }
         }
-    }
+    });
 }
 
 // A part of a row of sums, 16 bytes at a time.

@@ -61,7 +61,6 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
     __shared__ int32_t objects[kTileThreads];
     __shared__ float depths[kTileThreads];
     const TilePixel at(in, lists, blockIdx.x);
-    const int own = (int)threadIdx.x;
     ReachedRecords& of_warp = reached[warp_index()];
     float t = at.inside ? 1.0f : -1.0f, median_depth = 0.0f;
     PixelObjects seen;
@@ -72,18 +71,13 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
         seen.add(objects[k], blend.weight);
         if (before > 0.5f && before - blend.weight <= 0.5f) median_depth = depths[k];
     };
-    batch.write_no_record();
+    const auto fetch_object = [&](int place, int64_t, uint32_t) {
+        const int32_t gaussian = batch.records[place].gaussian;
+        objects[place] = object_index ? object_index[gaussian] : 0;
+        depths[place] = in.depths[at.camera * in.n + gaussian];
+    };
     unsigned alive = __ballot_sync(kAllLanes, t > 0.0f);
-    for (int first = 0; first < at.entries; first += kTileThreads) {
-        if (__syncthreads_count(alive == 0) == kTileThreads) break;
-        const int count = minimum(kTileThreads, at.entries - first);
-        if (own < count) {
-            copy_record(lists.records + lists.entries[at.begin + first + own], &batch.records[own]);
-            const int32_t gaussian = batch.records[own].gaussian;
-            objects[own] = object_index ? object_index[gaussian] : 0;
-            depths[own] = in.depths[at.camera * in.n + gaussian];
-        }
-        __syncthreads();
+    walk_records(at, lists, batch, alive, fetch_object, [&](int count) {
         for (int group = 0; group < count && alive; group += ReachedRecords::kGroup) {
             const int total = of_warp.list(batch, group, count, PixelBox(at, alive));
             for (int i = 0; i < total && alive; i += 2) {
@@ -94,7 +88,7 @@ __global__ void __launch_bounds__(kTileThreads, kBlocks)
             }
             alive = __ballot_sync(kAllLanes, t > 0.0f);
         }
-    }
+    });
     if (!at.inside) return;
     if (out.ids) out.ids[at.pixel] = seen.heaviest(fabsf(t));
     if (out.median_depth) out.median_depth[at.pixel] = median_depth;

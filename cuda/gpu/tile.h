@@ -43,13 +43,6 @@ struct TilePixel {
     }
 };
 
-// Copies one 48-byte record as three 16-byte words.
-__device__ __forceinline__ void copy_record(const Record* from, Record* to) {
-    const float4* words = reinterpret_cast<const float4*>(from);
-    float4* out = reinterpret_cast<float4*>(to);
-    for (int i = 0; i < 3; i++) out[i] = words[i];
-}
-
 // A batch of a tile's records, and behind them one that nothing sees.
 constexpr int kNoRecord = kTileThreads;
 struct RecordBatch {
@@ -59,6 +52,29 @@ struct RecordBatch {
         if (threadIdx.x == 0) records[kNoRecord] = {0, 0, 0, 0, 0, -INFINITY, {0, 0, 0, 0}, 0, 0};
     }
 };
+
+// Walks a tile's records, a batch of them at a time. `alive` holds the warp's lanes whose pixels have not ended; once
+// no warp of the block has any, the walk is over. A thread fetches a record, and `fetched(place in the batch, entry,
+// record)` what belongs to it; `blend(count)` then finds a batch of so many. All threads of a block take part.
+template <class Fetched, class Blend>
+__device__ __forceinline__ void walk_records(const TilePixel& at, const TileLists& lists, RecordBatch& batch,
+                                             const unsigned& alive, Fetched fetched, Blend blend) {
+    const int own = (int)threadIdx.x;
+    batch.write_no_record();
+    uint32_t record = own < at.entries ? lists.entries[at.begin + own] : 0;  // of the batch to come
+    for (int first = 0; first < at.entries; first += kTileThreads) {
+        // Nobody is still reading the records of the batch before once all have arrived here.
+        if (__syncthreads_count(alive == 0) == kTileThreads) break;
+        const int count = minimum(kTileThreads, at.entries - first);
+        if (own < count) {
+            batch.records[own] = lists.records[record];  // 16 bytes at a time: records are aligned so
+            fetched(own, at.begin + first + own, record);
+        }
+        if (own + kTileThreads < at.entries - first) record = lists.entries[at.begin + first + kTileThreads + own];
+        __syncthreads();
+        blend(count);
+    }
+}
 
 // The smallest rectangle around pixel centres.
 struct PixelBox {
