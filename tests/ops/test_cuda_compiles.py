@@ -14,7 +14,8 @@ from gsrecon.ops import _native
 
 CUDA = Path(__file__).parents[2] / "cuda"
 HOT = ("project", "project_vjp", "composite", "composite_vjp", "inspect", "compare_pictures")
-GENERATIONS = (75, 90, 100, 120)
+GENERATIONS = (75, 86, 90, 100, 120)
+"""Of those that are built; 80 and 89 get nearly the registers of 86."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def test_without_a_driver_the_module_loads_and_says_what_is_missing() -> None:
 
 @pytest.mark.gpu
 def test_on_a_gpu_nothing_is_missing() -> None:
+    if not _native.has_cuda_kernels():
+        pytest.skip("this build has no CUDA kernels")
     if _native.kernels().cuda_versions()[0] == 0:
         pytest.skip("there is no NVIDIA driver on this machine")
     assert _native.cuda_problem() is None
