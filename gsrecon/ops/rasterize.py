@@ -59,7 +59,7 @@ def rasterize(
         return rasterize_reference(splats, cameras, settings, backgrounds)
     if backend not in ("auto", "cpu", "cuda", "gsplat"):
         raise ValueError(f"backend: expected 'auto', 'cpu', 'cuda', 'gsplat' or 'reference', got {backend!r}")
-    _check(splats, cameras, backend)
+    _check(splats, cameras, backgrounds, backend)
     draw = rasterize_gsplat if backend == "gsplat" else _rasterize_compiled
     size = (len(splats), len(cameras), cameras.width, cameras.height)
     with device_errors(*size, splats.means.device):
@@ -192,7 +192,11 @@ def _features(splats: Splats, composition: Composition) -> Tensor | None:
     return composition.image[..., 3:]  # none at all, but asked for
 
 
-def _check(splats: Splats, cameras: Cameras, backend: Backend) -> None:
+_DIMENSIONS = {"means": 2, "quats": 2, "scales": 2, "opacities": 1, "sh0": 2, "sh_rest": 3, "features": 2}
+"""Of the tensors that all cameras share."""
+
+
+def _check(splats: Splats, cameras: Cameras, backgrounds: Tensor | None, backend: Backend) -> None:
     device = splats.means.device
     if backend in ("cpu", "cuda") and device.type != backend:
         move = "move them there with .cuda()" if backend == "cuda" else "move them there with .cpu()"
@@ -202,11 +206,13 @@ def _check(splats: Splats, cameras: Cameras, backend: Backend) -> None:
     for holder, name in ((splats, "splats"), (cameras, "cameras")):
         for field in fields(holder):
             tensor = getattr(holder, field.name)
-            if isinstance(tensor, Tensor) and tensor.device != device:
-                raise ValueError(
-                    f"{name}.{field.name}: expected a tensor on {device}, where splats.means is, got "
-                    f"{tensor.device}; everything that is drawn has to be on one device"
-                )
+            if isinstance(tensor, Tensor):
+                _check_device(tensor, f"{name}.{field.name}", device)
+    if backgrounds is not None:
+        _check_device(backgrounds, "backgrounds", device)
+    index = splats.object_index
+    if index is not None and (index.dtype != torch.int32 or index.ndim != 1):
+        raise ValueError(f"object_index: expected int32 [N], got {index.dtype} {list(index.shape)}")
     for field in fields(splats):
         tensor = getattr(splats, field.name)
         if tensor is None or not tensor.is_floating_point() or field.name == "world_from_object":
@@ -216,8 +222,18 @@ def _check(splats: Splats, cameras: Cameras, backend: Backend) -> None:
                 f"{field.name}: the compiled backends take float32, got {tensor.dtype}; "
                 "use backend='reference' for other types"
             )
+        if tensor.ndim != _DIMENSIONS.get(field.name, tensor.ndim):
+            raise ValueError(f"{field.name}: expected {_DIMENSIONS[field.name]}-d, got {list(tensor.shape)}")
     if splats.world_from_object is not None:
         expected = (len(cameras), 4, 4)
         shape = splats.world_from_object.shape
         if (shape[0], *shape[2:]) != expected:
             raise ValueError(f"world_from_object: expected [{len(cameras)}, K, 4, 4], got {list(shape)}")
+
+
+def _check_device(tensor: Tensor, name: str, device: torch.device) -> None:
+    if tensor.device != device:
+        raise ValueError(
+            f"{name}: expected a tensor on {device}, where splats.means is, got {tensor.device}; "
+            "everything that is drawn has to be on one device"
+        )

@@ -94,6 +94,27 @@ def test_tensors_on_two_devices_are_named():
         rasterize(splats, scene.cameras, scene.settings)
 
 
+def test_a_background_on_another_device_is_named():
+    scene = random_scene(SceneOptions(gaussians=3)).to(torch.float32)
+    with pytest.raises(ValueError, match="^backgrounds: expected a tensor on cpu.*got meta"):
+        rasterize(scene.splats, scene.cameras, scene.settings, torch.zeros(2, 3, device="meta"))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "told"),
+    [
+        ("object_index", lambda t: t.long(), r"object_index: expected int32 \[N\], got torch.int64 \[3\]"),
+        ("opacities", lambda t: t[:, None], r"opacities: expected 1-d, got \[3, 1\]"),
+    ],
+)
+def test_tensors_of_another_type_or_shape_are_named(name, change, told):
+    scene = random_scene(SceneOptions(gaussians=3, objects=2)).to(torch.float32)
+    # Not by `replace`: in tests alone, types are checked where splats are made.
+    object.__setattr__(scene.splats, name, change(getattr(scene.splats, name)))
+    with pytest.raises(ValueError, match=told):
+        rasterize(scene.splats, scene.cameras, scene.settings)
+
+
 def test_a_backend_for_another_device_says_how_to_move():
     scene = random_scene(SceneOptions(gaussians=3)).to(torch.float32)
     with pytest.raises(Exception, match=r"cuda backend draws tensors on cuda, got cpu; .*\.cuda\(\)"):
