@@ -36,6 +36,7 @@ export TORCH_CUDA_ARCH_LIST=$generation MAX_JOBS=${MAX_JOBS:-$(nproc)}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-4} OMP_WAIT_POLICY=passive PYTHONUNBUFFERED=1
 
 build() {
+  nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
   nvcc --version | tail -1
   c++ --version | head -1
   # An unknown compiler's warnings are no errors here: the machine is there for minutes.

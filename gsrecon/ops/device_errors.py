@@ -19,6 +19,8 @@ BYTES_PER_VIEW_OF_A_GAUSSIAN = 210
 BYTES_PER_PIXEL = 112
 """Colours, depth and alpha, the same again as gradients, the truth, and the terms of the losses."""
 _WHAT_HELPS = "a lower density.cap, a lower image_scale in the scene spec, or groups (docs/groups.md)"
+_OUT_OF_MEMORY = ("out of memory", "ALLOC_FAILED")
+"""What CUDA and its libraries say where memory is all used."""
 _MADE_FOR_OTHERS = ("no kernel image", "invalid device function", "unsupported toolchain")
 """What CUDA says of kernels that are not for a device, or newer than its driver."""
 
@@ -68,9 +70,12 @@ def device_errors(
 def told_of_device(error: RuntimeError) -> GsreconError | None:
     """What CUDA did not manage, in a sentence for the user; None where it is something else that failed."""
     said = " ".join(str(error).split())
-    if isinstance(error, torch.OutOfMemoryError) or (_is_cudas(error) and "out of memory" in said):
+    cudas = _is_cudas(error)
+    if isinstance(error, torch.OutOfMemoryError) or (
+        cudas and any(words in said for words in _OUT_OF_MEMORY)
+    ):
         return DeviceMemoryError(f"the GPU's memory is not enough; what helps: {_WHAT_HELPS}")
-    if not _is_cudas(error):
+    if not cudas:
         return None
     if any(words in said for words in _MADE_FOR_OTHERS):
         return BackendUnavailableError(

@@ -53,9 +53,10 @@ def test_a_device_that_is_lost_leaves_what_is_on_disk_and_says_how_to_go_on(fail
 
 
 @pytest.mark.parametrize("failure", KINDS)
-def test_memory_that_a_kernel_lacks_is_too_little_memory_and_no_failed_device(small_gpu, failure):
+@pytest.mark.parametrize("said", ["out of memory", "CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"])
+def test_memory_that_a_kernel_lacks_is_too_little_memory_and_no_failed_device(small_gpu, failure, said):
     with pytest.raises(DeviceMemoryError, match=r"8 GiB are not enough"), device_errors(1, 1, 2, 2, GPU):
-        raise KINDS[failure]("CUDA error: out of memory")
+        raise KINDS[failure](f"CUDA error: {said}")
 
 
 @pytest.mark.parametrize(

@@ -90,20 +90,22 @@ CompositeInputs composite_inputs(const Drawn& d, Size size, int channels, bool p
         d.radii.data(), d.depths.data(), d.conics.data(), d.opacities.data(), colors,   true};
 }
 
-// The tile lists, in two calls.
+// The tile lists, in two calls: with room for what there is, or for so many entries.
 struct Tiled {
+    gpu::TileRoom space = {};
     std::vector<int64_t> totals = std::vector<int64_t>(2), camera_records, tile_entries;
     std::vector<Record> records;
     std::vector<uint32_t> entries;
     std::vector<int32_t> entry_slots, record_entries;
 
-    Tiled(const CompositeInputs& in, Size size, bool slots) {
+    Tiled(const CompositeInputs& in, Size size, bool slots, int64_t max_entries = 0) {
         std::vector<int32_t> index(kCells), tiles_of(kCells);
         const gpu::TileCounts counts = {index.data(), tiles_of.data(), totals.data()};
         Work count_work(gpu::count_tiles_workspace(in));
         gpu::count_tiles(in, counts, count_work.data(), count_work.memory.size(), nullptr);
 
-        const gpu::TileRoom space = {totals[0], totals[1], true};
+        space = {totals[0], totals[1], true};
+        if (max_entries) space = {kCells, max_entries, false};
         records.resize((size_t)space.records), entries.resize((size_t)space.entries);
         camera_records.resize(kCameras + 1), tile_entries.resize((size_t)(size.tiles() * kCameras) + 1);
         if (slots) entry_slots.resize((size_t)space.entries), record_entries.resize((size_t)space.records);
@@ -116,7 +118,8 @@ struct Tiled {
     TileLists lists() { return {records.data(), camera_records.data(), tile_entries.data(), entries.data(), nullptr}; }
     gpu::TileSlots slots() const {
         const bool has = !entry_slots.empty();
-        return {totals[0], totals[1], has ? entry_slots.data() : nullptr, has ? record_entries.data() : nullptr};
+        return {space.records, space.entries, has ? entry_slots.data() : nullptr,
+                has ? record_entries.data() : nullptr};
     }
     // That some Gaussian is in so many.
     void require_tiles(int count) const {
@@ -128,10 +131,11 @@ struct Tiled {
 };
 
 // Tiles, blending, its gradient and inspection, with `channels` colours a Gaussian and the depth.
-void composite(const Drawn& d, const Gaussians& g, Size size, int channels, bool per_camera, bool slots, bool absgrad) {
+void composite(const Drawn& d, const Gaussians& g, Size size, int channels, bool per_camera, bool slots, bool absgrad,
+               int64_t max_entries = 0) {
     const std::vector<float> colors = uniform((per_camera ? kCells : kGaussians) * channels, 0, 1);
     const CompositeInputs in = composite_inputs(d, size, channels, per_camera, colors.data());
-    Tiled tiled(in, size, slots);
+    Tiled tiled(in, size, slots, max_entries);
     const TileLists lists = tiled.lists();
     const int64_t pixels = size.pixels() * kCameras;
     CompositeInputs blended = in;  // all that is read from here on
@@ -198,6 +202,11 @@ void rasterizer() {
     composite(d, g, kPicture, 3, false, true, true);
     composite(d, g, kPicture, 7, false, false, true);
     composite(d, g, kPicture, 7, true, true, false);
+    const int64_t entries = Tiled(composite_inputs(d, kPicture, 3, true, d.colors.data()), kPicture, false).totals[1];
+    for (int64_t max_entries : {2 * entries, entries / 2}) {
+        composite(d, g, kPicture, 3, true, false, false, max_entries);
+        composite(d, g, kPicture, 3, false, true, true, max_entries);
+    }
 
     const Gaussians large(kStrip, 200), larger(kLongStrip, 400);
     const Drawn wide = projected(large, kStrip), wider = projected(larger, kLongStrip);
