@@ -89,7 +89,7 @@ def export_dataset(
     rules = rules or LabelRules()
     work = work_folder(folder)
     drive = LabeledDrive(job, work, recording, rules, provenance.name, provenance.licence)
-    finished = _finished(folder, job)
+    finished = _finished(folder, job, format, rules)
     if finished is not None:
         _remove(work)
         return finished
@@ -112,13 +112,15 @@ def work_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.rendering")
 
 
-def _finished(folder: Path, job: RenderJob) -> dict[str, Any] | None:
-    """The card of a folder that this very job has written; None where there is none."""
+def _finished(folder: Path, job: RenderJob, format: Format, rules: LabelRules) -> dict[str, Any] | None:
+    """The card of a folder that was written of this very job in this form; None where there is none."""
     try:
         card = json.loads((folder / "gsrecon" / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return card if isinstance(card, dict) and card.get("job sha256") == job.fingerprint() else None
+    wanted = {"format": format, "rules": asdict(rules), "job sha256": job.fingerprint()}
+    same = isinstance(card, dict) and all(card.get(name) == value for name, value in wanted.items())
+    return card if same else None
 
 
 def _remove(work: Path) -> None:

@@ -262,6 +262,15 @@ def test_an_export_that_is_complete_is_recognised(scene, tmp_path):
         export(scene, "yolo", tmp_path / "data", job_of(scene, takes=1))
 
 
+@pytest.mark.parametrize(("format", "rules"), [("yolo", None), ("coco", LabelRules(visible_px=50))])
+def test_a_complete_export_in_another_form_is_not_taken_for_this_one(scene, tmp_path, format, rules):
+    job = job_of(scene, None)
+    card = export(scene, "coco", tmp_path / "data", job)
+    with pytest.raises(DatasetError, match="exists already"):
+        export(scene, format, tmp_path / "data", job, rules=rules)
+    assert json.loads((tmp_path / "data" / "gsrecon" / "card.json").read_text()) == card
+
+
 def test_work_that_nobody_signed_is_not_gone_on_with(scene, tmp_path):
     work_folder(tmp_path / "data").mkdir()
     (work_folder(tmp_path / "data") / "take-000").mkdir()
