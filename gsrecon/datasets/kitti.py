@@ -1,13 +1,15 @@
 """Writing rendered drives in the layout of KITTI's object benchmark.
 
 Each picture is a frame of its own: its camera is camera 2, its lens in P2, its place against the lidar in
-Tr_velo_to_cam. Numbers have six decimals, so that boxes project to where they are.
+Tr_velo_to_cam, and objects are where they are at its time, points on them too. Numbers have six decimals, so
+that boxes project to where they are.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Float64
 
 from gsrecon.datasets.kitti_boxes import KittiBox, kitti_type, occlusion, tilt_deg
 from gsrecon.datasets.labeled import LabeledDrive, LabeledMoment, LabeledPicture
@@ -27,9 +29,7 @@ def write_kitti(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
     for name in ("image_2", "label_2", "calib", "velodyne"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for moment in drive.moments():
-        points = None
-        if moment.lidar is not None:
-            points = np.load(moment.lidar, allow_pickle=False)[:, :4].astype("<f4")
+        sweep = None if moment.lidar is None else np.load(moment.lidar, allow_pickle=False)
         for picture in moment.pictures:
             stem = f"{number:06d}"
             place_file(picture.image, root / "image_2" / f"{stem}.png")
@@ -42,7 +42,8 @@ def write_kitti(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
             (root / "calib" / f"{stem}.txt").write_text(
                 _calibration(drive, moment, picture), encoding="utf-8"
             )
-            if points is not None:
+            if sweep is not None:
+                points = _points_at(drive, moment, picture, sweep)
                 (root / "velodyne" / f"{stem}.bin").write_bytes(points.tobytes())
             names.append(f"{stem} {picture_name(picture)}\n")
             number += 1
@@ -75,12 +76,30 @@ def _label(picture: LabeledPicture, thing: ObjectRecord) -> tuple[str, float]:
     return " ".join(words) + "\n", tilt_deg(cam_from_actor)
 
 
+def _points_at(
+    drive: LabeledDrive, moment: LabeledMoment, picture: LabeledPicture, sweep: Float32[np.ndarray, "N 6"]
+) -> Float32[np.ndarray, "N 4"]:
+    """The moment's sweep at the time of one of its pictures: points on objects have moved along with them."""
+    points = sweep[:, :4].astype("<f4")
+    world_from_lidar = moment.world_from_ego @ _ego_from_lidar(drive)
+    for thing in picture.record.objects:
+        own = sweep[:, 5] == thing.number
+        if thing.id in moment.poses and own.any():
+            moved = thing.world_from_actor @ np.linalg.inv(moment.poses[thing.id])
+            in_lidar = np.linalg.inv(world_from_lidar) @ moved @ world_from_lidar
+            points[own, :3] = sweep[own, :3] @ in_lidar[:3, :3].T + in_lidar[:3, 3]
+    return points
+
+
+def _ego_from_lidar(drive: LabeledDrive) -> Float64[np.ndarray, "4 4"]:
+    return np.eye(4) if drive.job.lidar is None else drive.job.lidar.ego_from_lidar
+
+
 def _calibration(drive: LabeledDrive, moment: LabeledMoment, picture: LabeledPicture) -> str:
     P = np.zeros((3, 4))
     P[:, :3] = picture.camera.K
     P[:2, 2] -= 0.5
-    spec = drive.job.lidar
-    ego_from_lidar = np.eye(4) if spec is None else spec.ego_from_lidar
+    ego_from_lidar = _ego_from_lidar(drive)
     world_from_lidar = moment.world_from_ego @ ego_from_lidar
     cam_from_lidar = np.linalg.inv(picture.record.world_from_cam) @ world_from_lidar
     rows = {f"P{k}": P for k in range(4)}

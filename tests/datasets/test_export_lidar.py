@@ -13,21 +13,44 @@ from gsrecon.labels.lidar import LidarSpec
 from gsrecon.labels.subjects import subjects
 from gsrecon.scene.bundle import save_scene
 from tests.datasets.exports import export, job_of
-from tests.labels.street import street_scene
+from tests.labels.street import Thing, street_log, street_scene
 
 
 def test_kitti_points_fall_on_the_objects_they_hit(scene, tmp_path):
     export(scene, "kitti", tmp_path / "data", job_of(scene, LidarSpec(beams=24, azimuths=360)))
-    root = tmp_path / "data" / "training"
-    points = np.fromfile(root / "velodyne" / "000000.bin", dtype="<f4").reshape(-1, 4)[:, :3]
-    matrices = read_calibration(root / "calib" / "000000.txt")
-    in_cam = points @ matrices["Tr_velo_to_cam"][:, :3].T + matrices["Tr_velo_to_cam"][:, 3]
+    in_cam, boxes = points_and_boxes(tmp_path / "data" / "training", "000000")
     inside = 0
-    for line in (root / "label_2" / "000000.txt").read_text().splitlines():
-        _, _, box = read_label(line)
+    for box in boxes:
         away = (in_cam - box.cam_from_actor[:3, 3]) @ box.cam_from_actor[:3, :3]
         inside += int((np.abs(away) <= 0.5 * box.size_lwh + 0.05).all(axis=1).sum())
     assert inside > 20
+
+
+def test_kitti_points_on_a_moving_object_are_where_it_is_when_the_picture_is_taken(tmp_path):
+    # The second camera looks 8 ms after the first, whose time is the sweep's.
+    speed = 20.0
+    log = street_log((Thing("fast", "car", (4.0, 1.8, 1.5), (8.0, 6.0, 0.75), speed),))
+    graph = street_scene(log)
+    save_scene(graph, tmp_path / "scene")
+    drive = log, graph, tmp_path / "scene"
+    export(drive, "kitti", tmp_path / "data", job_of(drive, LidarSpec(beams=24, azimuths=720)))
+    along = []
+    for stem in ("000000", "000001"):
+        in_cam, (box,) = points_and_boxes(tmp_path / "data" / "training", stem)
+        away = (in_cam - box.cam_from_actor[:3, 3]) @ box.cam_from_actor[:3, :3]
+        own = away[(np.abs(away) <= 0.5 * box.size_lwh + 0.3).all(axis=1) & (away[:, 2] > -0.5)]
+        assert len(own) > 20
+        along.append(own[:, 0].mean())
+    assert abs(along[1] - along[0]) < 0.1 * speed * 0.008
+
+
+def points_and_boxes(root: Path, stem: str):
+    """A sweep in the camera of its picture, and the picture's boxes."""
+    points = np.fromfile(root / "velodyne" / f"{stem}.bin", dtype="<f4").reshape(-1, 4)[:, :3]
+    matrices = read_calibration(root / "calib" / f"{stem}.txt")
+    lines = (root / "label_2" / f"{stem}.txt").read_text().splitlines()
+    in_cam = points @ matrices["Tr_velo_to_cam"][:, :3].T + matrices["Tr_velo_to_cam"][:, 3]
+    return in_cam, [read_label(line)[2] for line in lines]
 
 
 def test_nuscenes_points_name_their_object(scene, tmp_path):
