@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 _TYPES = {
+    "bicycle_rack": "Misc",
     "car": "Car",
     "van": "Van",
     "truck": "Truck",

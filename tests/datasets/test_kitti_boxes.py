@@ -54,4 +54,6 @@ def test_words_and_levels():
     assert kitti_type("vehicle.bus.rigid") == "Truck"
     assert kitti_type("Cyclist") == "Cyclist"
     assert kitti_type("movable_object.barrier") == "Misc"
+    assert kitti_type("vehicle.bicycle") == "Cyclist"
+    assert kitti_type("static_object.bicycle_rack") == "Misc"
     assert [occlusion(share) for share in (1.0, 0.8, 0.6, 0.2)] == [0, 0, 1, 2]
