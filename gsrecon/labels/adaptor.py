@@ -119,8 +119,11 @@ class AlignedPoses:
         self._tolerance_m, self._tolerance_deg = tolerance_m, tolerance_deg
 
     def source_time_us(self, timestamp_us: int) -> int:
-        """Between the times of frames that are the same."""
-        return round(float(np.interp(timestamp_us, self._scene_times, self.alignment.timestamps_us)))
+        """Between the times of frames that are the same; beyond the ends both clocks go on."""
+        scene, source = self._scene_times, self.alignment.timestamps_us
+        after = int(np.clip(np.searchsorted(scene, timestamp_us, side="right"), 1, len(scene) - 1))
+        rate = (source[after] - source[after - 1]) / (scene[after] - scene[after - 1])
+        return int(source[after - 1]) + round(float(rate * (timestamp_us - scene[after - 1])))
 
     def pose(
         self, source_time_us: int, source_from_thing: Float64[np.ndarray, "4 4"]
@@ -131,7 +134,11 @@ class AlignedPoses:
         return self.alignment.pose_in_scene(source_time_us, source_from_thing)
 
     def usable(self, source_time_us: int) -> bool:
-        """Where residuals keep within the tolerance."""
+        """Where residuals keep within the tolerance, from a frame before the first to one after the last."""
+        times = self.alignment.timestamps_us
+        step = np.median(np.diff(times))
+        if not times[0] - step <= source_time_us <= times[-1] + step:
+            return False
         metres, degrees = self.alignment.residual_at(source_time_us)
         return metres <= self._tolerance_m and degrees <= self._tolerance_deg
 

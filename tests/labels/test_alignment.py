@@ -88,6 +88,19 @@ def test_boxes_and_lanes_follow_the_similarity():
     assert adaptor.scale == pytest.approx(1.7)
 
 
+def test_times_that_the_annotated_recording_does_not_have_give_no_labels():
+    times, poses = bend()
+    scene_times = 777 + (times - times[0]) // 2  # its clock runs at half the speed
+    adaptor = AlignedPoses(Alignment.fit(times, poses, mapped(poses)), scene_times)
+    step = STEP_US // 2
+    assert adaptor.source_time_us(int(scene_times[-1]) + step // 5) == times[-1] + STEP_US // 5
+    assert adaptor.source_time_us(777 - step) == times[0] - STEP_US
+    for scene_time, usable in ((777, True), (777 - 3 * step, False), (scene_times[-1] + 3 * step, False)):
+        source_time = adaptor.source_time_us(int(scene_time))
+        assert adaptor.usable(source_time) == usable
+        assert (adaptor.pose(source_time, np.eye(4)) is not None) == usable
+
+
 def test_too_few_frames_or_a_standing_camera_are_refused():
     times, poses = bend()
     with pytest.raises(ValueError, match="at least 4 frames"):
