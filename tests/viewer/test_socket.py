@@ -119,6 +119,20 @@ def test_playing_once_ends_at_the_last_moment(viewer: Viewer):
         wait_for(lambda: not viewer.playback.playing, "the pause at the end")
 
 
+def test_playing_again_at_the_end_begins_at_the_start(viewer: Viewer):
+    start, end = viewer.shown.span_s
+    moments: list[float] = []
+    with SocketClient(viewer.address) as client:
+        client.look(street_eye(viewer.shown).world_from_cam)
+        client.choose("Repeat", False)
+        viewer.shown.time_s = end
+        viewer.shown.watch(lambda: moments.append(viewer.shown.time_s))
+        client.press("Play")
+        wait_for(lambda: moments and not viewer.playback.playing, "the end of the second pass")
+    assert start in moments
+    assert any(start < moment < end for moment in moments)
+
+
 def test_a_ride_takes_the_camera_along(viewer: Viewer):
     with SocketClient(viewer.address) as client:
         client.look(street_eye(viewer.shown, "front_left").world_from_cam)

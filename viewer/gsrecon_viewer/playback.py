@@ -35,10 +35,13 @@ class Playback:
         return self._playing.is_set()
 
     def toggle(self) -> None:
-        """Plays, or pauses."""
+        """Plays, from the start where the end is reached, or pauses."""
         if self.playing:
             self._playing.clear()
         else:
+            start, end = self._shown.span_s
+            if self._shown.time_s >= end:
+                self._shown.time_s = start
             self._playing.set()
         self._button.label = "Pause" if self.playing else "Play"
         self._button.icon = viser.Icon.PLAYER_PAUSE if self.playing else viser.Icon.PLAYER_PLAY
