@@ -1,9 +1,11 @@
 """`gsrecon view` from the command line: where it listens, and what it says about that."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
+import viser
 from rich.console import Console
 
 from gsrecon.cli import console as console_module
@@ -57,3 +59,17 @@ def test_a_host_on_which_this_machine_cannot_listen_is_refused(tmp_path: Path, h
 def test_a_port_that_none_is_is_refused(tmp_path: Path, port: int):
     with pytest.raises(SpecError, match=f"port: expected 0 .any. to 65535, got {port}"):
         View(str(street_run(tmp_path)), port=port).run()
+
+
+def test_edits_that_do_not_fit_the_scene_are_told_with_their_file_before_anything_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = street_run(tmp_path)
+    edits = run / "viewer" / "edits.toml"
+    edits.parent.mkdir()
+    edits.write_text('[[edit]]\ndo = "remove"\nobject = "nobody"\n')
+    served: list[object] = []
+    monkeypatch.setattr(viser, "ViserServer", lambda **options: served.append(options))
+    with pytest.raises(SpecError, match=f"^{re.escape(str(edits))}: .*no object 'nobody'.* remove it"):
+        View(str(run), port=0).run()
+    assert not served

@@ -54,10 +54,13 @@ class Viewer:
             own_thread: Draw in a thread; without it, somebody has to call `loop.draw_next`.
 
         Raises:
-            SpecError: This machine cannot listen there.
+            SpecError: This machine cannot listen there, or the folder's edit list does not fit the scene.
         """
         require_address(host, port)
         self.shown = Shown(scene, log, tracks)
+        # A scene that is being trained is not edited: it changes under the edits.
+        editable = own_thread and bool(modelled_objects(scene))
+        editing = Editing(self.shown, folder / "edits.toml") if editable else None
         with _quietly():
             self.server = viser.ViserServer(host=host, port=port, label="gsrecon", verbose=False)
         self._splats: dict[int, BrowserSplats] = {}
@@ -70,13 +73,10 @@ class Viewer:
             self.overlays = Overlays(self.server, self.shown)
             add_layers_panel(self.server, self.shown, self.overlays)
         self.objects: ObjectsPanel | None = None
-        # A scene that is being trained is not edited: it changes under the edits.
-        if own_thread and modelled_objects(scene):
-            self.editing = Editing(self.shown, folder / "edits.toml")
+        if editing is not None:
+            self.editing = editing
             with tabs.add_tab("Objects", icon=viser.Icon.CAR):
-                self.objects = ObjectsPanel(
-                    self.server, self.shown, self.editing, self.view_of, folder.parent
-                )
+                self.objects = ObjectsPanel(self.server, self.shown, editing, self.view_of, folder.parent)
         with tabs.add_tab("Export", icon=viser.Icon.DOWNLOAD):
             self.takeaway = TakeawayPanel(self.server, self.shown, folder, self.view_of)
         self.loop = DrawingLoop(lambda: self.playback.playing)

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from gsrecon.errors import SpecError
 from gsrecon.scene.edited import objects_of, with_edits
 from gsrecon.scene.edits import Edit, EditHistory, Surroundings, check_edits
 from gsrecon.scene.groups_scene import Scene
@@ -31,7 +32,13 @@ class Editing:
         lanes = () if shown.log is None else [lane.points_in_world for lane in shown.log.lanes]
         self.surroundings = Surroundings(self._first, lanes)
         if self.history.edits:
-            shown.replace(*self._edited(self.history.edits))
+            try:
+                edited = self._edited(self.history.edits)
+            except SpecError as error:
+                raise SpecError(
+                    f"{path}: the list does not fit the scene: {error}; correct or remove it"
+                ) from error
+            shown.replace(*edited)
 
     def do(self, edit: Edit) -> str:
         """Adds an entry, writes the list and shows its result.
