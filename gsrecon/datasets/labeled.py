@@ -12,6 +12,7 @@ from jaxtyping import Float64, Int32
 
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep, Track
 from gsrecon.data.pictures import decode_ids
+from gsrecon.data.trajectory import poses_at
 from gsrecon.datasets.rendering import RenderJob, moment_folder, picture_file
 from gsrecon.errors import DatasetError
 from gsrecon.labels.records import ObjectRecord, ViewRecord
@@ -99,6 +100,20 @@ class LabeledMoment:
     """`world_from_actor` of the objects in its pictures, at the moment's own time."""
     pictures: tuple[LabeledPicture, ...]
     lidar: Path | None
+
+    def at_its_latest_picture(self) -> "LabeledMoment":
+        """The moment at the time of the latest of its pictures: earlier, where a later one was left out."""
+        latest = max(self.pictures, key=lambda picture: picture.record.timestamp_us, default=None)
+        if latest is None or latest.record.timestamp_us == self.timestamp_us:
+            return self
+        time = latest.record.timestamp_us
+        known = {id: {self.timestamp_us: pose} for id, pose in self.poses.items()}
+        for picture in self.pictures:
+            for thing in picture.record.objects:
+                if thing.id in known:
+                    known[thing.id][picture.record.timestamp_us] = thing.world_from_actor
+        poses = {id: _between(of_object, time) for id, of_object in known.items()}
+        return replace(self, timestamp_us=time, world_from_ego=latest.world_from_ego, poses=poses)
 
     def levels(self) -> dict[str, int]:
         """Visibility level (nuScenes) of each kept object over all cameras."""
@@ -263,16 +278,24 @@ class LabeledDrive:
                     world_from_ego=record.world_from_cam @ np.linalg.inv(camera.ego_from_cam),
                 )
             )
-        lidar = folder / "lidar.npy"
-        return LabeledMoment(
+        found = LabeledMoment(
             take=take,
             moment=moment,
             timestamp_us=stored["timestamp_us"],
             world_from_ego=np.array(stored["world_from_ego"], dtype=np.float64),
             poses={id: np.array(pose, dtype=np.float64) for id, pose in stored["poses"].items()},
             pictures=tuple(pictures),
-            lidar=lidar if self.job.lidar is not None else None,
+            lidar=folder / "lidar.npy" if self.job.lidar is not None else None,
         )
+        return found if found.lidar is not None else found.at_its_latest_picture()
+
+
+def _between(
+    pose_by_time: Mapping[int, Float64[np.ndarray, "4 4"]], timestamp_us: int
+) -> Float64[np.ndarray, "4 4"]:
+    times = sorted(pose_by_time)
+    poses = np.stack([pose_by_time[time] for time in times])
+    return poses_at(np.array(times, dtype=np.int64), poses, np.array([timestamp_us]))[0]
 
 
 def class_names(drive: LabeledDrive) -> tuple[str, ...]:

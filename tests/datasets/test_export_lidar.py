@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gsrecon.datasets.labeled import LabelRules
 from gsrecon.datasets.verify import verify
 from gsrecon.datasets.verify_kitti import read_calibration, read_label
 from gsrecon.labels.lidar import LidarSpec
@@ -125,6 +126,29 @@ def test_without_lidar_boxes_are_annotated_all_the_same(scene, tmp_path, format)
     verdict = verify(tmp_path / "data")
     assert verdict.agrees
     assert verdict.findings.counts["3D boxes"] > 12
+
+
+def test_without_lidar_a_sample_has_the_time_of_its_latest_picture_that_is_kept(scene, tmp_path):
+    job = job_of(scene, None)
+    far = np.array([[1.0, 0, 0, 0], [0, 1, 0, 40], [0, 0, 1, 0], [0, 0, 0, 1]])
+    views = tuple(  # the later camera of each moment is where nobody ever was
+        replace(view, world_from_cam=far @ view.world_from_cam) if view.camera == "front_left" else view
+        for view in job.views
+    )
+    rules = LabelRules(view_trust=0.3)
+    card = export(scene, "nuscenes", tmp_path / "data", replace(job, views=views), rules=rules)
+    assert card["left out"]["pictures not trusted"] == 6
+    verdict = verify(tmp_path / "data")
+    assert verdict.findings.problems == []
+    assert verdict.findings.counts["3D boxes"] == card["labels"]
+    samples = json.loads((tmp_path / "data" / "v1.0-mini" / "sample.json").read_text())
+    fronts = [view.timestamp_us for view in views if view.camera == "front"]
+    assert [row["timestamp"] for row in samples] == fronts
+    walker = next(track for track in scene[0].tracks if track.id == "walker")
+    for line in (tmp_path / "data" / "gsrecon" / "views.jsonl").read_text().splitlines():
+        view = json.loads(line)
+        expected = walker.world_from_actor_at(view["timestamp_us"])
+        np.testing.assert_allclose(view["moment_poses"]["walker"], expected, atol=1e-6)
 
 
 def test_points_of_the_rendered_sweep_are_counted_for_each_object(scene, tmp_path):
