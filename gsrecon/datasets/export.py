@@ -224,5 +224,9 @@ def _place_pictures(drive: LabeledDrive, folder: Path) -> None:
     classes = {"0": "background", "1": "sky"}
     classes |= {str(FIRST_CLASS + k): name for k, name in enumerate(class_names(drive))}
     ids = {str(subject.number): subject.id for subject in drive.job.subjects}
-    content = {"instance": ids, "semantic": classes, "depth": f"1/{DEPTH_UNITS} m, 0 is none"}
+    content = {
+        "instance": ids,
+        "semantic": classes,
+        "depth": f"1/{DEPTH_UNITS} m, 0 is none, or 256 m and more",
+    }
     (folder / "ids.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

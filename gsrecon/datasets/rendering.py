@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64, UInt16
 from PIL import Image
 
 import gsrecon
@@ -49,7 +49,7 @@ _SHARDS_EACH, _SMALLEST_SHARD, _LARGEST_SHARD = 8, 4, 32
 pictures they are judged by and the group of a long scene."""
 _PNG_LEVEL = 1
 DEPTH_UNITS = 256
-"""Of depth pictures in a metre, as KITTI has them; 0 is no depth."""
+"""Of depth pictures in a metre, as KITTI has them; 0 is no depth, or one of 256 m and more."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,12 @@ def moment_folder(work: Path, take: int, moment: int) -> Path:
 def picture_file(folder: Path, camera: str, kind: str) -> Path:
     """A picture of a moment's folder: `image`, `instance`, `semantic` or `depth`."""
     return folder / f"{file_word(camera)}.{kind}.png"
+
+
+def depth_picture(depth: Float32[np.ndarray, "H W"]) -> UInt16[np.ndarray, "H W"]:
+    """Depths [m] in the units of depth pictures."""
+    units = np.rint(depth * DEPTH_UNITS)
+    return np.where(units <= np.iinfo(np.uint16).max, units, 0).astype(np.uint16)
 
 
 def file_word(name: str) -> str:
@@ -341,7 +347,7 @@ def _write_pictures(view: LabeledView, folder: Path, all_of_them: bool) -> None:
     pictures = {"image": view.image, "instance": numbers}
     if all_of_them:
         pictures["semantic"] = view.semantic
-        pictures["depth"] = np.rint(view.depth * DEPTH_UNITS).clip(0, 65535).astype(np.uint16)
+        pictures["depth"] = depth_picture(view.depth)
     for name, pixels in pictures.items():
         with written_aside(picture_file(folder, view.camera, name)) as aside:
             Image.fromarray(pixels).save(aside, format="PNG", compress_level=_PNG_LEVEL)

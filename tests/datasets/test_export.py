@@ -13,6 +13,7 @@ from PIL import Image
 from gsrecon.datasets.coco import mask_of, open_coco
 from gsrecon.datasets.export import export_dataset, work_folder
 from gsrecon.datasets.labeled import LabelRules
+from gsrecon.datasets.rendering import depth_picture
 from gsrecon.datasets.verify import TOLERANCE_PX, contact_sheet, verify
 from gsrecon.errors import DatasetError
 from gsrecon.labels.edited_tracks import edited_tracks
@@ -253,6 +254,11 @@ def test_instance_semantic_and_depth_pictures_are_written_where_asked_for(scene,
     assert (semantic[near] == 2).all()
     # The rear of the near car stands 10 m from world's origin, the camera 0.5 m before it.
     assert np.median(depth[near]) / 256 == pytest.approx(9.5, abs=0.2)
+
+
+def test_a_depth_that_does_not_fit_into_a_depth_picture_is_none_and_not_a_nearer_one():
+    depth = np.array([[0.0, 9.5, 255.9, 256.0, 400.0]], dtype=np.float32)
+    assert depth_picture(depth).tolist() == [[0, 9.5 * 256, 65510, 0, 0]]
 
 
 def test_an_export_that_is_complete_is_recognised(scene, tmp_path):
