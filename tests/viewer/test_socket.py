@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gsrecon.evaluation.path_file import read_path_file
-from gsrecon_viewer import client_view, sky_splats
+from gsrecon_viewer import client_view, sky_splats, takeaway_panel
 from gsrecon_viewer.app import Viewer
 from gsrecon_viewer.painter import colour_of, paint, paint_with_depth
 from tests.viewer.looking import far_apart, regions, street_eye, wait_for
@@ -294,6 +294,49 @@ def test_a_saved_path_is_one_that_rendering_reads(viewer: Viewer, tmp_path: Path
     assert len(path) == 51, "two seconds at 25 pictures a second, both ends included"
     np.testing.assert_allclose(path.world_from_cam[0].numpy(), eyes[0].world_from_cam, atol=1e-6)
     np.testing.assert_allclose(path.world_from_cam[-1].numpy(), eyes[1].world_from_cam, atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Queued a")  # else a message to the server that ended would end the film
+def test_a_film_that_is_being_rendered_is_given_up_when_the_viewer_ends(viewer: Viewer, tmp_path: Path):
+    eye = street_eye(viewer.shown)
+    films = tmp_path / "run" / "viewer" / "films"
+    with SocketClient(viewer.address) as client:
+        client.look(eye.world_from_cam)
+        client.next_picture()
+        client.choose("Seconds apart", 60.0)
+        for count in (1, 2):
+            client.press("Add this view")
+            client.until(lambda c=count: len(viewer.takeaway.recorder.keyframes) == c, "the keyframe")
+        client.press("Render film")
+        wait_for(lambda: list(films.glob("*")), "the film's beginning")
+        viewer.stop()
+    assert not list(films.glob("*")), "1,501 pictures were wanted: none of them are left behind"
+
+
+def test_the_end_of_a_film_is_told_to_nobody_where_its_browser_has_gone(
+    viewer: Viewer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    told = []
+    monkeypatch.setattr(takeaway_panel, "say", lambda client, *words: told.append(words))
+    began, gone = threading.Event(), threading.Event()
+
+    def rendered(shown, path, target, *others) -> Path:
+        began.set()
+        assert gone.wait(20)
+        return target
+
+    monkeypatch.setattr(takeaway_panel, "render_film", rendered)
+    with SocketClient(viewer.address) as client:
+        client.look(street_eye(viewer.shown).world_from_cam)
+        client.next_picture()
+        client.press("Add this view")
+        client.until(lambda: viewer.takeaway.recorder.keyframes, "the keyframe")
+        client.press("Render film")
+        wait_for(began.is_set, "the film's beginning")
+    wait_for(lambda: not viewer.loop.views(), "the browser's going")
+    gone.set()
+    viewer.stop()
+    assert told == []
 
 
 def test_splats_for_the_browser_are_the_scene_and_follow_the_objects(viewer: Viewer):

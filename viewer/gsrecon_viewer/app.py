@@ -108,6 +108,7 @@ class Viewer:
         """Ends everything."""
         self._stopped = True
         self._overlay_wanted.set()
+        self.takeaway.stop()
         self.playback.stop()
         self.loop.stop()
         self._overlay_thread.join(timeout=10)

@@ -1,5 +1,7 @@
 """What can be taken away: pictures, a camera path and its film, PLY files. All below the run's folder."""
 
+import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,10 @@ from gsrecon_viewer.telling import say, telling
 ViewOf = Callable[[viser.ClientHandle | None], ClientView | None]
 
 
+class _EndedError(Exception):
+    """Nobody waits for the film any more."""
+
+
 class TakeawayPanel:
     """Buttons that write files; where they are is said in the browser that asked."""
 
@@ -25,6 +31,8 @@ class TakeawayPanel:
         self._shown = shown
         self._folder = folder
         self._view_of = view_of
+        self._filming = threading.Lock()  # one film at a time: they share a progress bar
+        self._stopped = False
         self.recorder = PathRecorder()
         gui = server.gui
         with gui.add_folder("Camera path"):
@@ -45,6 +53,12 @@ class TakeawayPanel:
             gui.add_button("Picture (PNG)", icon=viser.Icon.PHOTO_DOWN).on_click(self._picture)
             gui.add_button("Splats of this moment (PLY)", icon=viser.Icon.FILE_EXPORT).on_click(self._ply)
             gui.add_button("Splats, a file a part (PLY)", icon=viser.Icon.FILES).on_click(self._nodes)
+
+    def stop(self) -> None:
+        """Gives a film up that is being rendered."""
+        self._stopped = True
+        with self._filming:
+            pass
 
     def _add(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
@@ -84,23 +98,32 @@ class TakeawayPanel:
                 return
             shrink = min(1.0, 1280 / eye.width)
             size = (round(eye.width * shrink), round(eye.height * shrink))
-            self._progress.visible = True
-            try:
-                film = render_film(
-                    self._shown,
-                    path,
-                    self._free("films", self._name.value, "mp4"),
-                    size,
-                    self.recorder.keyframes[0].fov_y,
-                    view.wishes.kind,
-                    self._advance,
-                )
-            finally:
-                self._progress.visible = False
-            say(event.client, "The film is there", str(film))
+            fov_y = self.recorder.keyframes[0].fov_y
+            with self._filming, contextlib.suppress(_EndedError):
+                self._go_on()
+                self._progress.visible = True
+                try:
+                    film = render_film(
+                        self._shown,
+                        path,
+                        self._free("films", self._name.value, "mp4"),
+                        size,
+                        fov_y,
+                        view.wishes.kind,
+                        self._advance,
+                    )
+                finally:
+                    self._progress.visible = False
+                if view.here():  # films take long
+                    say(event.client, "The film is there", str(film))
 
     def _advance(self, share: float) -> None:
+        self._go_on()
         self._progress.value = 100 * share
+
+    def _go_on(self) -> None:
+        if self._stopped:
+            raise _EndedError
 
     def _picture(self, event: viser.GuiEvent) -> None:
         with telling(event.client):
