@@ -2,6 +2,7 @@
 
 import http.client
 import logging
+import re
 import socket
 import threading
 from pathlib import Path
@@ -399,6 +400,31 @@ def test_an_object_is_chosen_moved_and_put_back_for_everybody(viewer: Viewer, tm
             lambda: np.allclose(other.nodes["/overlays/boxes"]["points"], before, atol=1e-5),
             "boxes as before",
         )
+
+
+def test_the_sheet_of_all_objects_has_those_that_are_there_as_they_look_now(viewer: Viewer):
+    with SocketClient(viewer.address) as client:
+
+        def sheet() -> dict[str, str]:
+            contents = (told.get("content") or "" for told in client.controls.values())
+            rows = re.findall(r"<div[^>]*>(<img[^>]*>)<br/><small>([^<]*)</small>", "".join(contents))
+            return {id: picture for picture, id in rows}
+
+        client.look(street_eye(viewer.shown).world_from_cam)
+        client.next_picture()
+        client.until(lambda: sorted(sheet()) == ["far", "hidden", "near", "walker"], "the first sheet")
+        before = sheet()
+        client.choose("Object", "near")
+        client.until(lambda: viewer.objects.chosen == "near", "the choice")
+        client.press("Copy")
+        client.until(lambda: "near-2" in sheet(), "the copy")
+        client.choose("Tint", [255, 40, 40])
+        client.press("Recolour")
+        client.until(lambda: sheet()["near"] != before["near"], "the other colour")
+        assert sheet()["far"] == before["far"]
+        client.press("Undo")
+        client.press("Undo")
+        client.until(lambda: sheet() == before, "the first sheet again")
 
 
 def test_what_will_not_look_right_is_done_and_told(viewer: Viewer):

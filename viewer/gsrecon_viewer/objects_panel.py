@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import viser
 
-from gsrecon.scene.edits import Edit, Move, told_in_one_line
+from gsrecon.scene.edits import Edit, Exposure, Move, Recolour, Swap, told_in_one_line
 from gsrecon_viewer.client_view import ClientView
 from gsrecon_viewer.editing import Editing
 from gsrecon_viewer.gizmo import Gizmo
@@ -56,6 +56,8 @@ class ObjectsPanel:
         self.gizmo = Gizmo(server, self.highlight.at, self._dragged)
         server.scene.on_click()(self._clicked)
         self._stopped = False
+        self._sheet_wanted = threading.Event()
+        self._sheet_wanted.set()
         self._thread = threading.Thread(
             target=self._draw_pictures, name="gsrecon-viewer-thumbnails", daemon=True
         )
@@ -75,6 +77,7 @@ class ObjectsPanel:
     def stop(self) -> None:
         """Ends the thread."""
         self._stopped = True
+        self._sheet_wanted.set()
         self._thread.join(timeout=10)
 
     def refresh(self) -> None:
@@ -92,7 +95,7 @@ class ObjectsPanel:
         with telling(event.client):
             edit = make()
             doubts = self._editing.do(edit)
-            self._renew()
+            self._renew(edit)
             say(event.client, "Done", told_in_one_line(edit))
             warn(event.client, doubts)
 
@@ -100,20 +103,27 @@ class ObjectsPanel:
         self, client: viser.ClientHandle, id: str, by: tuple[float, float, float], turn_deg: float
     ) -> None:
         """The gizmo was let go of."""
+        edit = Move(id, by, turn_deg)
         with telling(client):
-            warn(client, self._editing.do(Move(id, by, turn_deg)))
-        self._renew()
+            warn(client, self._editing.do(edit))
+        self._renew(edit)
 
     def _turn(self, event: viser.GuiEvent, turn: Callable[[], Edit | None]) -> None:
         with telling(event.client):
-            if turn() is None:
+            edit = turn()
+            if edit is None:
                 raise ValueError("there is nothing more")
-            self._renew()
+            self._renew(edit)
 
-    def _renew(self) -> None:
-        """Objects may have come or gone."""
+    def _renew(self, edit: Edit) -> None:
+        """Objects may have come or gone, or look otherwise."""
         ids, before = self._ids(), self.chosen
-        self._pictures.clear()
+        looks = isinstance(edit, Recolour | Exposure | Swap)
+        with self._shown.lock:
+            for id in list(self._pictures):
+                if id not in ids or (looks and edit.object in ("", id)):
+                    del self._pictures[id]
+        self._sheet_wanted.set()
         self._object.options = (NOTHING, *ids)
         self._object.value = before if before in ids else NOTHING
         self._actions.places.clear()
@@ -177,12 +187,22 @@ class ObjectsPanel:
             return self._pictures[id]
 
     def _draw_pictures(self) -> None:
-        """The contact sheet, picture by picture, so that nobody waits for it."""
+        """Keeps the contact sheet true, in a thread of its own, so that nobody waits for it."""
+        while True:
+            self._sheet_wanted.wait()
+            self._sheet_wanted.clear()
+            if self._stopped:
+                return
+            self._draw_sheet()
+
+    def _draw_sheet(self) -> None:
         cells = []
         for id in self._ids():
-            if self._stopped:
+            if self._sheet_wanted.is_set():  # it is to be another one, or none
                 return
             if picture := self._picture(id):
                 cells.append(f'<div style="text-align:center">{picture}<br/><small>{id}</small></div>')
         style = "display:grid;grid-template-columns:1fr 1fr;gap:6px"
-        self._sheet.content = f'<div style="{style}">{"".join(cells)}</div>'
+        sheet = f'<div style="{style}">{"".join(cells)}</div>'
+        if sheet != self._sheet.content:
+            self._sheet.content = sheet
