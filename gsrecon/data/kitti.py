@@ -3,18 +3,15 @@
 Source: Geiger, Lenz, Stiller, Urtasun, "Vision meets robotics: the KITTI dataset", IJRR 2013.
 """
 
+import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from gsrecon.data.kitti_calibration import (
-    CalibrationFile,
-    picture_size,
-    split_projection,
-)
+from gsrecon.data.kitti_calibration import CalibrationFile, picture_size
 from gsrecon.data.kitti_odometry import read_kitti_odometry as read_kitti_odometry
 from gsrecon.data.kitti_oxts import mercator_from_ego, read_oxts
 from gsrecon.data.kitti_tracklets import read_tracklets
@@ -22,8 +19,8 @@ from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
 from gsrecon.data.numbered import PICTURE_SUFFIXES, numbered_files, read_timestamps, require_all_numbers
 from gsrecon.data.trajectory import poses_at
 from gsrecon.errors import DatasetError
-from gsrecon.geometry.recorded import nearest_rotation
 
+_log = logging.getLogger(__name__)
 _LICENCE = "KITTI, CC BY-NC-SA 3.0: non-commercial"
 # Pictures are within some milliseconds of their own packet; further apart one of the clocks is wrong.
 _LARGEST_CLOCK_GAP_US = 50_000
@@ -53,6 +50,8 @@ def read_kitti_raw(path: Path | str) -> DrivingLog:
     )
     ego = _read_ego(drive, frame_count)
     own_clock = ego.agrees_with(recording.timestamps_us for recording in cameras)
+    if not own_clock:
+        ego = _on_clock_of(cameras, ego, drive)
 
     rig: dict[str, Camera] = {}
     frames: list[CameraFrame] = []
@@ -114,8 +113,7 @@ class _Calibration:
                 f"{calibrated[0]:.0f} x {calibrated[1]:.0f} (S_rect_{number}); use the original "
                 f"pictures or scale S_rect_{number} and P_rect_{number} with them"
             )
-        P = self.cam_to_cam.numbers(f"P_rect_{number}", 12).reshape(3, 4)
-        K, cam_from_rectified = split_projection(P)
+        K, cam_from_rectified = self.cam_to_cam.projection(f"P_rect_{number}")
         ego_from_cam = self.ego_from_rectified @ np.linalg.inv(cam_from_rectified)
         return Camera(name, K, width, height, ego_from_cam)
 
@@ -154,6 +152,8 @@ def _find_cameras(drive: Path) -> list[_Recording]:
             if pictures
         ]
         if recordings:
+            for recording in recordings:
+                _require_times(recording, drive)
             return recordings
     inside = sorted(child.name for child in drive.glob("*_sync") if child.is_dir())
     hint = (
@@ -164,12 +164,37 @@ def _find_cameras(drive: Path) -> list[_Recording]:
     raise DatasetError(f"{drive}: there are no pictures in image_02/data or image_03/data; {hint}")
 
 
+def _require_times(recording: _Recording, drive: Path) -> None:
+    count, last = len(recording.timestamps_us), max(recording.pictures)
+    if last >= count:
+        raise DatasetError(
+            f"{drive / recording.name / 'timestamps.txt'}: has {count} entries, but "
+            f"{drive / recording.name / 'data'} has pictures up to number {last}; restore the file or remove "
+            "the pictures beyond its end"
+        )
+
+
+def _on_clock_of(cameras: list[_Recording], ego: _Ego, drive: Path) -> _Ego:
+    """The trajectory with the pictures' times, number by number: the packets' own are not to be believed."""
+    longest = max(cameras, key=lambda recording: len(recording.timestamps_us))
+    if not (np.diff(longest.timestamps_us) > 0).all():
+        raise DatasetError(
+            f"{drive / longest.name / 'timestamps.txt'}: the times do not ascend, nor do the packets' "
+            "agree with the pictures'; copy the drive's timestamps again"
+        )
+    _log.warning(
+        "%s: the packets' times do not ascend or are not the pictures'; poses are taken by number",
+        drive / "oxts" / "timestamps.txt",
+    )
+    return replace(ego, timestamps_us=longest.timestamps_us)
+
+
 def _read_calibration(day: Path) -> _Calibration:
     cam_to_cam = CalibrationFile(day / "calib_cam_to_cam.txt")
     cam_from_velo = CalibrationFile(day / "calib_velo_to_cam.txt").rigid()
     velo_from_ego = CalibrationFile(day / "calib_imu_to_velo.txt").rigid()
     rectified_from_cam = np.eye(4)
-    rectified_from_cam[:3, :3] = nearest_rotation(cam_to_cam.numbers("R_rect_00", 9).reshape(3, 3))
+    rectified_from_cam[:3, :3] = cam_to_cam.rotation("R_rect_00")
     return _Calibration(
         cam_to_cam=cam_to_cam,
         ego_from_velo=np.linalg.inv(velo_from_ego),

@@ -9,8 +9,12 @@ import numpy as np
 from jaxtyping import Float64
 from PIL import Image
 
+from gsrecon.data.numbered import read_lines
 from gsrecon.errors import DatasetError
-from gsrecon.geometry.recorded import nearest_rotation
+from gsrecon.geometry.recorded import printed_rotation
+
+_ROUNDING = 1e-3
+"""Entries of K that are 0 or 1 may be printed this far from it."""
 
 
 class CalibrationFile:
@@ -24,7 +28,7 @@ class CalibrationFile:
             )
         self.path = path
         self._lines: dict[str, str] = {}
-        for line in path.read_text().splitlines():
+        for line in read_lines(path, "calibration"):
             name, colon, numbers = line.partition(":")
             if colon:
                 self._lines[name.strip()] = numbers
@@ -39,27 +43,49 @@ class CalibrationFile:
             DatasetError: The line is missing, short or holds something else; the message names it.
         """
         if name not in self._lines:
-            raise DatasetError(
-                f"{self.path}: the line '{name}:' is missing; restore the file from the recording day's "
-                "calibration archive"
-            )
+            raise self._wrong(name, "is missing")
         try:
             values = np.array([float(word) for word in self._lines[name].split()])
         except ValueError:
             values = np.zeros(0)
         if len(values) != count or not np.isfinite(values).all():
-            raise DatasetError(
-                f"{self.path}: the line '{name}:' does not hold {count} numbers; restore the file from the "
-                "recording day's calibration archive"
-            )
+            raise self._wrong(name, f"does not hold {count} numbers")
         return values
+
+    def rotation(self, name: str) -> Float64[np.ndarray, "3 3"]:
+        """The rotation of a line.
+
+        Raises:
+            DatasetError: The line is missing, or holds something else; the message names it.
+        """
+        try:
+            return printed_rotation(self.numbers(name, 9).reshape(3, 3))
+        except ValueError as error:
+            raise self._wrong(name, f"holds {error}") from error
+
+    def projection(self, name: str) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "4 4"]]:
+        """The projection of a line, split by `split_projection`.
+
+        Raises:
+            DatasetError: The line is missing, or holds something else; the message names it.
+        """
+        try:
+            return split_projection(self.numbers(name, 12).reshape(3, 4))
+        except ValueError as error:
+            raise self._wrong(name, f"holds {error}") from error
 
     def rigid(self) -> Float64[np.ndarray, "4 4"]:
         """The motion of the lines R and T."""
         motion = np.eye(4)
-        motion[:3, :3] = nearest_rotation(self.numbers("R", 9).reshape(3, 3))
+        motion[:3, :3] = self.rotation("R")
         motion[:3, 3] = self.numbers("T", 3)
         return motion
+
+    def _wrong(self, name: str, what: str) -> DatasetError:
+        return DatasetError(
+            f"{self.path}: the line '{name}:' {what}; restore the file from the recording day's "
+            "calibration archive"
+        )
 
 
 def split_projection(
@@ -69,8 +95,14 @@ def split_projection(
 
     Args:
         P: Projects points in the rectified reference camera; KITTI counts pixel centres at integers.
+
+    Raises:
+        ValueError: Its left part is no K of a pinhole camera without skew.
     """
     K = P[:, :3].copy()
+    plain = np.array([[K[0, 0], 0, K[0, 2]], [0, K[1, 1], K[1, 2]], [0, 0, 1]])
+    if not (K[0, 0] > 0 and K[1, 1] > 0) or np.abs(K - plain).max() > _ROUNDING:
+        raise ValueError("no projection K [I | t] with K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], fx, fy > 0")
     cam_from_rectified = np.eye(4)
     cam_from_rectified[:3, 3] = np.linalg.solve(K, P[:, 3])
     K[:2, 2] += 0.5

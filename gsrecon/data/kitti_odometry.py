@@ -10,9 +10,15 @@ from gsrecon.data.kitti_calibration import (
     split_projection,
 )
 from gsrecon.data.log import Camera, CameraFrame, DrivingLog, LidarSweep
-from gsrecon.data.numbered import PICTURE_SUFFIXES, numbered_files, read_rows, require_all_numbers
+from gsrecon.data.numbered import (
+    PICTURE_SUFFIXES,
+    numbered_files,
+    read_lines,
+    read_rows,
+    require_all_numbers,
+)
 from gsrecon.errors import DatasetError
-from gsrecon.geometry.recorded import nearest_rotation
+from gsrecon.geometry.recorded import printed_rotation
 
 # Axes x forward, y left, z up from those of a camera (x right, y down, z forward).
 _UPRIGHT_FROM_CAM_AXES = np.array(
@@ -72,8 +78,7 @@ def read_kitti_odometry(path: Path | str) -> DrivingLog:
     frames: list[CameraFrame] = []
     for name, pictures in recordings.items():
         width, height = picture_size(next(iter(pictures.values())))
-        P = _projection(projections, _CAMERA_NUMBERS.get(name, 0), sequence / "calib.txt")
-        K, cam_from_cam0 = split_projection(P)
+        K, cam_from_cam0 = _projection(projections, _CAMERA_NUMBERS.get(name, 0), sequence / "calib.txt")
         ego_from_cam = _UPRIGHT_FROM_CAM_AXES @ np.linalg.inv(cam_from_cam0)
         rig[name] = Camera(name, K, width, height, ego_from_cam)
         frames += [
@@ -103,7 +108,7 @@ def _read_calibration(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
     if not path.is_file():
         raise DatasetError(f"{path}: the calibration file is missing; copy it from the sequence")
     found: dict[str, np.ndarray] = {}
-    for number, line in enumerate(line for line in path.read_text().splitlines() if line.strip()):
+    for number, line in enumerate(line for line in read_lines(path, "calibration") if line.strip()):
         name, colon, numbers = line.rpartition(":")
         try:
             values = np.array([float(word) for word in numbers.split()])
@@ -117,13 +122,19 @@ def _read_calibration(path: Path) -> dict[str, Float64[np.ndarray, "3 4"]]:
 
 def _projection(
     projections: dict[str, Float64[np.ndarray, "3 4"]], number: int, path: Path
-) -> Float64[np.ndarray, "3 4"]:
+) -> tuple[Float64[np.ndarray, "3 3"], Float64[np.ndarray, "4 4"]]:
+    """K and `cam_from_cam0` of a camera."""
     if f"P{number}" not in projections:
         raise DatasetError(
             f"{path}: the line 'P{number}:' (line {number + 1}) is missing; copy the file again "
             "from the sequence"
         )
-    return projections[f"P{number}"]
+    try:
+        return split_projection(projections[f"P{number}"])
+    except ValueError as error:
+        raise DatasetError(
+            f"{path}: the line 'P{number}:' (line {number + 1}) holds {error}; copy the file again"
+        ) from error
 
 
 def _find_poses(sequence: Path) -> Path:
@@ -148,8 +159,14 @@ def _read_poses(path: Path) -> Float64[np.ndarray, "T 4 4"]:
         raise DatasetError(f"{path}: there are no poses in it; copy the file again")
     poses = np.tile(np.eye(4), (len(rows), 1, 1))
     poses[:, :3] = rows
-    for pose in poses:
-        pose[:3, :3] = nearest_rotation(pose[:3, :3])
+    for number, pose in enumerate(poses):
+        try:
+            pose[:3, :3] = printed_rotation(pose[:3, :3])
+        except ValueError as error:
+            raise DatasetError(
+                f"{path}: pose {number} (from 0) holds {error}; write rows of [R | t] with a rotation of "
+                "determinant 1"
+            ) from error
     return poses
 
 
@@ -188,7 +205,14 @@ def _read_times(path: Path, count: int) -> tuple[Int64[np.ndarray, " T"], str]:
             f"{path}: has {len(seconds)} lines, but there are {count} poses; copy the file again or "
             "remove it (10 Hz are assumed then)"
         )
-    return np.rint(seconds * 1e6).astype(np.int64), "times are those of times.txt"
+    times_us = np.rint(seconds * 1e6).astype(np.int64)
+    back = np.flatnonzero(np.diff(times_us) <= 0)
+    if len(back):
+        raise DatasetError(
+            f"{path}: time {back[0] + 1} (from 0), {seconds[back[0] + 1]:g} s, is not after the one before, "
+            f"{seconds[back[0]]:g} s; copy the file again or remove it (10 Hz are assumed then)"
+        )
+    return times_us, "times are those of times.txt"
 
 
 def _read_sweeps(
@@ -212,7 +236,12 @@ def _read_sweeps(
         )
     cam0_from_velo = np.eye(4)
     cam0_from_velo[:3] = projections["Tr"]
-    cam0_from_velo[:3, :3] = nearest_rotation(cam0_from_velo[:3, :3])
+    try:
+        cam0_from_velo[:3, :3] = printed_rotation(cam0_from_velo[:3, :3])
+    except ValueError as error:
+        raise DatasetError(
+            f"{sequence / 'calib.txt'}: the line 'Tr:' holds {error}; copy the file again"
+        ) from error
     ego_from_velo = _UPRIGHT_FROM_CAM_AXES @ cam0_from_velo
     return tuple(
         LidarSweep(int(times_us[number]), world_from_ego[number] @ ego_from_velo, path)

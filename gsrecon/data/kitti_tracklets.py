@@ -30,7 +30,10 @@ def read_tracklets(
         DatasetError: The file is no tracklet file or names a frame the drive does not have.
     """
     try:
-        items = ElementTree.parse(path).getroot().findall("./tracklets/item")
+        listed = ElementTree.parse(path).getroot().find("./tracklets")
+        if listed is None:
+            raise _MissingElementError("<tracklets> is missing")
+        items = listed.findall("./item")
         return tuple(
             _track(item, number, path, timestamps_us, world_from_velo) for number, item in enumerate(items)
         )

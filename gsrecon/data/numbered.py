@@ -45,12 +45,10 @@ def read_timestamps(path: Path) -> Int64[np.ndarray, " T"]:
     """Lines `2011-09-26 13:02:25.964389445` as microseconds since 1970 (the clock is taken as UTC).
 
     Raises:
-        DatasetError: The file is missing or a line is no time; the message names file and line.
+        DatasetError: The file is missing or no text, or a line is no time; the message names file and line.
     """
-    if not path.is_file():
-        raise DatasetError(f"{path}: the file of timestamps is missing; copy it from the recording")
     times = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, "timestamps"), start=1):
         if not line.strip():
             continue
         whole, _, fraction = line.strip().partition(".")
@@ -67,16 +65,28 @@ def read_timestamps(path: Path) -> Int64[np.ndarray, " T"]:
     return np.array(times, dtype=np.int64)
 
 
+def read_lines(path: Path, what: str) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        DatasetError: The file is missing or no text; the message names it.
+    """
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: the file of {what} is missing; copy it from the recording") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: the file of {what} is no text ({error}); copy it again") from error
+
+
 def read_rows(path: Path, columns: int, what: str) -> Float64[np.ndarray, "T columns"]:
     """Lines of `columns` or more numbers; further columns are dropped.
 
     Raises:
         DatasetError: The file is missing, or a line is short or holds something else than finite numbers.
     """
-    if not path.is_file():
-        raise DatasetError(f"{path}: the file of {what} is missing; copy it from the recording")
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, what), start=1):
         if not line.strip():
             continue
         try:

@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float64
 _ROUNDING = 1e-3
 """Entries of R R^T may be this far from the identity's: recordings print few digits."""
 
+_PRINTED = 1e-2
+"""What a rotation was printed as may be this far from it in each entry."""
+
 
 def is_rigid(motions: Float64[np.ndarray, "*batch 4 4"]) -> Bool[np.ndarray, "*batch"]:
     """True where the upper left block is a rotation, to rounding, and every number is finite."""
@@ -25,3 +28,15 @@ def nearest_rotation(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, 
     """
     U, _, Vh = np.linalg.svd(matrix)
     return U @ np.diag([1.0, 1.0, np.linalg.det(U @ Vh)]) @ Vh
+
+
+def printed_rotation(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, "3 3"]:
+    """The rotation that a recording printed with few digits.
+
+    Raises:
+        ValueError: The matrix is none: it mirrors, scales, or has lost its numbers.
+    """
+    rotation = nearest_rotation(matrix)
+    if np.abs(rotation - matrix).max() > _PRINTED:
+        raise ValueError("no rotation (it mirrors or scales)")
+    return rotation

@@ -53,6 +53,15 @@ def test_clocks_that_disagree_fall_back_to_the_packet_of_the_same_number(kitti_d
     assert (log.frames[2].world_from_cam - log.frames[0].world_from_cam)[0, 3] == pytest.approx(1.0, abs=1e-6)
 
 
+def test_packets_out_of_order_are_told_and_leave_times_that_ascend(kitti_drive, caplog):
+    path = kitti_drive / "oxts" / "timestamps.txt"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    log = read_kitti_raw(kitti_drive)
+    assert (np.diff(log.ego_timestamps_us) > 0).all()
+    assert log.start_us == log.frames[0].timestamp_us
+    assert "oxts/timestamps.txt: the packets' times do not ascend" in caplog.text
+
+
 def test_tracklets_turn_from_bottom_to_centre_and_into_world(kitti_drive):
     poses = "".join(
         f"<item><tx>{10 - i}</tx><ty>2</ty><tz>-1.7</tz><rx>0</rx><ry>0</ry><rz>{np.pi / 2}</rz></item>"
@@ -117,6 +126,50 @@ def damage_tracklets(drive):
     (drive / "tracklet_labels.xml").write_text("<boost_serialization><tracklets>")
 
 
+def damage_kind_of_tracklets(drive):
+    (drive / "tracklet_labels.xml").write_text("<html><body>404</body></html>")
+
+
+def damage_times_of_one_camera(drive):
+    path = drive / "image_02" / "timestamps.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+
+
+def damage_times_to_bytes(drive):
+    (drive / "image_02" / "timestamps.txt").write_bytes(b"\xff\xfe\x00\x00")
+
+
+def damage_calibration_to_bytes(drive):
+    (drive.parent / "calib_cam_to_cam.txt").write_bytes(b"\xff\xfe\x00\x00")
+
+
+def with_line(path, name, numbers):
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name}:")]
+    path.write_text("\n".join([*lines, f"{name}: {numbers}"]))
+
+
+def damage_projection_to_zeros(drive):
+    with_line(drive.parent / "calib_cam_to_cam.txt", "P_rect_02", "0 " * 12)
+
+
+def damage_projection_upside_down(drive):
+    with_line(drive.parent / "calib_cam_to_cam.txt", "P_rect_02", "-100 0 5.5 0 0 -100 3.5 0 0 0 1 0")
+
+
+def damage_rotation_to_zeros(drive):
+    with_line(drive.parent / "calib_velo_to_cam.txt", "R", "0 " * 9)
+
+
+def damage_rotation_to_a_mirror(drive):
+    with_line(drive.parent / "calib_cam_to_cam.txt", "R_rect_00", "1 0 0 0 1 0 0 0 -1")
+
+
+def damage_both_clocks(drive):
+    for name in ("image_02", "oxts"):
+        path = drive / name / "timestamps.txt"
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
@@ -131,6 +184,30 @@ def damage_tracklets(drive):
         (damage_timestamp, r"timestamps\.txt: line 1 is no time like .*; copy the file again"),
         (damage_size, r"picture is 12 x 8, but .* is for 1242 x 375 .*; use the original pictures"),
         (damage_pictures, r"there are no pictures in image_02/data or image_03/data; give"),
+        (
+            damage_kind_of_tracklets,
+            r"tracklet_labels\.xml: .* \(<tracklets> is missing\); copy the file again",
+        ),
+        (
+            damage_times_of_one_camera,
+            r"image_02/timestamps\.txt: has 2 entries, but .* up to number 2; restore",
+        ),
+        (
+            damage_times_to_bytes,
+            r"image_02/timestamps\.txt: the file of timestamps is no text .*; copy it again",
+        ),
+        (damage_calibration_to_bytes, r"calib_cam_to_cam\.txt: the file of calibration is no text .*; copy"),
+        (
+            damage_projection_to_zeros,
+            r"calib_cam_to_cam\.txt: the line 'P_rect_02:' holds no projection .*; rest",
+        ),
+        (damage_projection_upside_down, r"calib_cam_to_cam\.txt: the line 'P_rect_02:' holds no projection"),
+        (damage_rotation_to_zeros, r"calib_velo_to_cam\.txt: the line 'R:' holds no rotation .*; restore"),
+        (damage_rotation_to_a_mirror, r"calib_cam_to_cam\.txt: the line 'R_rect_00:' holds no rotation"),
+        (
+            damage_both_clocks,
+            r"image_02/timestamps\.txt: the times do not ascend.*; copy the drive's timestamps",
+        ),
         (damage_tracklets, r"tracklet_labels\.xml: the tracklets cannot be read .*; copy the file again"),
     ],
 )

@@ -97,6 +97,31 @@ def test_faults_are_one_sentence_each(sequence):
         read_kitti_odometry(sequence)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("poses.txt", b"1 0 0 0 0 1 0 0 0 0 -1 0\n" * 3, r"poses\.txt: pose 0 \(from 0\) holds no rotation"),
+        ("poses.txt", b"2 0 0 0 0 2 0 0 0 0 2 0\n" * 3, r"poses\.txt: pose 0 \(from 0\) holds no rotation"),
+        ("poses.txt", b"\xff\xfe" * 20, r"poses\.txt: the file of poses is no text .*; copy"),
+        ("calib.txt", b"\xff\xfe" * 20, r"calib\.txt: the file of calibration is no text .*; copy"),
+        (
+            "calib.txt",
+            b"0 0 0 0 0 0 0 0 0 0 0 0\n" * 2,
+            r"calib\.txt: the line 'P0:' \(line 1\) holds no projection",
+        ),
+        (
+            "times.txt",
+            b"0\n0.2\n0.1\n",
+            r"times\.txt: time 2 \(from 0\), 0\.1 s, is not after .* 0\.2 s; copy",
+        ),
+    ],
+)
+def test_poses_calibration_and_times_that_are_none_are_refused(sequence, name, content, sentence):
+    (sequence / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=sentence):
+        read_kitti_odometry(sequence)
+
+
 def test_the_real_sequence_agrees_with_its_pictures(shared_data):
     log = read_kitti_odometry(shared_data / "kitti_odo_gray" / "KITTI_sequence_1")
     assert len(log.frames) == 51

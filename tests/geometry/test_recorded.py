@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gsrecon.geometry.recorded import is_rigid, nearest_rotation
+from gsrecon.geometry.recorded import is_rigid, nearest_rotation, printed_rotation
 
 C, S = np.cos(0.3), np.sin(0.3)
 TURN = np.array([[C, -S, 0.0], [S, C, 0.0], [0.0, 0.0, 1.0]])
@@ -51,3 +51,13 @@ def test_the_nearest_rotation_to_a_sum_is_the_mean():
 
 def test_the_nearest_rotation_is_never_a_mirror():
     assert np.linalg.det(nearest_rotation(np.diag([1.0, 1.0, -0.5]))) == pytest.approx(1.0)
+
+
+def test_a_printed_rotation_is_the_nearest_one():
+    np.testing.assert_allclose(printed_rotation(np.round(TURN, 3)), TURN, atol=1e-3)
+
+
+@pytest.mark.parametrize("matrix", [1.05 * TURN, np.zeros((3, 3)), TURN @ np.diag([1.0, 1.0, -1.0])])
+def test_what_scales_or_mirrors_was_never_a_printed_rotation(matrix):
+    with pytest.raises(ValueError, match="no rotation"):
+        printed_rotation(matrix)
