@@ -86,7 +86,12 @@ def _sweep_findings(log: DrivingLog, settings: CheckSettings, report: Progress) 
     findings = _listed(messages, "sweeps")
     if empty:
         findings.append(
-            Finding("warning", "lidar", f"{empty} sweeps hold no points", "copy them again or leave them out")
+            Finding(
+                "warning",
+                "lidar",
+                f"sweeps that hold no points: {empty}",
+                "copy them again or leave them out",
+            )
         )
     if sweeps and not messages:
         findings += _lidar_overlap(log)

@@ -1,9 +1,12 @@
 """Time and motion of a recording: gaps, poses that are not rigid or jump, frames without overlap."""
 
 import numpy as np
+from jaxtyping import Int64
 
 from gsrecon.data.findings import Finding
+from gsrecon.data.frame_pairs import LIDAR_GAP_US
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.trajectory import poses_at
 from gsrecon.geometry.recorded import is_rigid
 
 _GAP = 1.75  # a step this many times the median step is a gap
@@ -12,6 +15,8 @@ _JUMP_DEG = 3.0
 _JUMP_FACTOR = 8.0  # and this many times the recording's median departure
 _LARGEST_TURN_DEG = 40.0  # neighbouring frames further apart share too little
 _LARGEST_STEP_M = 10.0
+_CLOCK_GAP_US = 1_000_000  # pictures may begin before the first ego pose and end after the last by so much
+_FARTHEST_FROM_EGO_M = 50.0  # no car carries its cameras further from itself
 
 
 def motion_findings(log: DrivingLog) -> list[Finding]:
@@ -26,7 +31,49 @@ def motion_findings(log: DrivingLog) -> list[Finding]:
         findings += broken
         if len(frames) >= 3 and not broken:
             findings += _time_gaps(log, name, frames) + _pose_jumps(name, frames) + _overlap(name, frames)
-    return findings
+        if not broken:
+            findings += _beside_ego(log, name, frames)
+    return findings + _lidar_clock(log)
+
+
+def _beside_ego(log: DrivingLog, name: str, frames: list[CameraFrame]) -> list[Finding]:
+    """A camera that rides far away from its own car: of another clock, or in another world."""
+    times = np.array([frame.timestamp_us for frame in frames], dtype=np.int64)
+    first, last = log.ego_timestamps_us[0] - _CLOCK_GAP_US, log.ego_timestamps_us[-1] + _CLOCK_GAP_US
+    met = (times >= first) & (times <= last)
+    if not met.any():
+        message = (
+            f"no picture was taken while there are ego poses: pictures are from {_from_to(log, times)}, "
+            f"ego poses from {_from_to(log, log.ego_timestamps_us)}"
+        )
+        return [Finding("error", name, message, "give both times of one clock, in microseconds")]
+    poses = np.stack([frame.world_from_cam for frame in frames])[met]
+    ego = poses_at(log.ego_timestamps_us, log.world_from_ego, times[met])
+    away_m = float(np.median(np.linalg.norm(poses[:, :3, 3] - ego[:, :3, 3], axis=1)))
+    if away_m <= _FARTHEST_FROM_EGO_M:
+        return []
+    message = f"its poses lie {away_m:,.0f} m from the ego poses of their times"
+    return [Finding("error", name, message, "give camera and ego poses in one world")]
+
+
+def _lidar_clock(log: DrivingLog) -> list[Finding]:
+    """A lidar whose every sweep lies apart from all pictures: nothing of it is used."""
+    if not log.sweeps or not log.frames:
+        return []
+    sweeps = np.sort([sweep.timestamp_us for sweep in log.sweeps])
+    frames = np.sort([frame.timestamp_us for frame in log.frames])
+    gaps = np.abs(frames[:, None] - sweeps[None, :]).min(axis=1)
+    if gaps.min() <= LIDAR_GAP_US:
+        return []
+    message = (
+        f"no sweep was taken within {LIDAR_GAP_US * 1e-3:.0f} ms of a picture: sweeps are from "
+        f"{_from_to(log, sweeps)}, pictures from {_from_to(log, frames)}"
+    )
+    return [Finding("warning", "lidar", message, "give both times of one clock, in microseconds")]
+
+
+def _from_to(log: DrivingLog, times: Int64[np.ndarray, " T"]) -> str:
+    return f"{log.time_s(int(times[0])):.2f} to {log.time_s(int(times[-1])):.2f} s"
 
 
 def _broken_poses(name: str, frames: list[CameraFrame]) -> list[Finding]:

@@ -138,6 +138,7 @@ def _poses(entries: Value, pose_key: str) -> _Trajectory:
 def _frames(entries: Value, cameras: dict[str, Camera], ego: _Trajectory | None) -> list[CameraFrame]:
     frames = []
     counts = dict.fromkeys(cameras, 0)
+    taken: set[tuple[str, int]] = set()
     for entry in entries.items():
         members = entry.members(
             ("camera", "image", "timestamp_us"), ("index", "world_from_cam", "masks", "key_frame")
@@ -145,6 +146,9 @@ def _frames(entries: Value, cameras: dict[str, Camera], ego: _Trajectory | None)
         name = members["camera"].choice(*cameras)
         time = members["timestamp_us"].whole()
         index = members["index"].whole(0) if "index" in members else counts[name]
+        if (name, index) in taken:
+            raise members.get("index", entry).error(f"an index that no other frame of {name} has ({index})")
+        taken.add((name, index))
         counts[name] = index + 1
         if "world_from_cam" in members:
             pose = members["world_from_cam"].rigid()

@@ -11,6 +11,8 @@ from jaxtyping import Float64
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.recorded import is_rigid
 
+_LARGEST = 2**63 - 1
+
 
 class Value:
     """One value of the file and the way to it, such as `frames[3].image`."""
@@ -88,6 +90,8 @@ class Value:
         """A whole number."""
         if not isinstance(self.content, int) or isinstance(self.content, bool):
             raise self.error("a whole number")
+        if abs(self.content) > _LARGEST:
+            raise self.error("a whole number of at most 64 bits")
         if least is not None and self.content < least:
             raise self.error(f"a whole number of at least {least}")
         return self.content
@@ -97,7 +101,10 @@ class Value:
         words = " x ".join("N" if size < 0 else str(size) for size in shape)
         if not _is_numeric(self.content, len(shape)):
             raise self.error(f"{words} numbers as nested lists")
-        array = np.array(self.content, dtype=np.float64)
+        try:
+            array = np.array(self.content, dtype=np.float64)
+        except OverflowError:
+            raise self.error(f"{words} finite numbers as nested lists") from None
         fits = array.ndim == len(shape) and all(
             wanted in (-1, size) for wanted, size in zip(shape, array.shape, strict=True)
         )

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ ONE_CAMERA = "camera"
 """Name of the camera of a folder that has no sub folders."""
 
 _USUAL_FPS = 10.0
+_LARGEST_S = 9e12  # whole microseconds up to here have a place in 64 bits
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def arrange(streams: Mapping[str, Stream], folder: Path, settings: ImagesSetting
     """Gives every picture its index, time and masks.
 
     Raises:
-        DatasetError: There are fewer than 3 pictures, two of one camera have one time, sizes differ, a file
+        DatasetError: There are fewer than 3 pictures, times of a camera do not ascend, sizes differ, a file
             is no picture, or a name in the settings is no camera.
     """
     _require_known_names(streams, folder, settings)
@@ -125,7 +127,7 @@ def arrange(streams: Mapping[str, Stream], folder: Path, settings: ImagesSetting
         for camera, stream in streams.items()
         for (file, _), index, time in zip(stream, indices[camera], times[camera], strict=True)
     )
-    _require_different_times(pictures)
+    _require_ascending_times(pictures)
     return Pictures(pictures, _sizes(pictures), together, clock)
 
 
@@ -213,12 +215,19 @@ def _read_times(file: Path) -> dict[str, float] | list[float]:
     rows = [line.split() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     try:
         if all(len(row) == 1 for row in rows):
-            return [float(row[0]) for row in rows]
-        return {row[0]: float(row[1]) for row in rows if len(row) == 2 or row[2]}
+            return [_seconds(row[0]) for row in rows]
+        return {row[0]: _seconds(row[1]) for row in rows if len(row) == 2 or row[2]}
     except (ValueError, IndexError):
         raise DatasetError(
             f"{file}: expected lines 'SECONDS' or 'PICTURE SECONDS'; correct the file of times"
         ) from None
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not abs(seconds) < _LARGEST_S:
+        raise ValueError
+    return seconds
 
 
 def _time_of(
@@ -252,15 +261,21 @@ def _masks(camera: str, file: Path, settings: ImagesSettings) -> dict[str, Path]
     return found
 
 
-def _require_different_times(pictures: Sequence[Picture]) -> None:
-    seen: dict[tuple[str, int], Picture] = {}
-    for picture in pictures:
-        other = seen.setdefault((picture.camera, picture.timestamp_us), picture)
-        if other is not picture:
+def _require_ascending_times(pictures: Sequence[Picture]) -> None:
+    """Pictures follow each other by their names: what is matched with what, and where the car drives."""
+    for before, picture in pairwise(pictures):
+        if before.camera != picture.camera or before.timestamp_us < picture.timestamp_us:
+            continue
+        if before.timestamp_us == picture.timestamp_us:
             raise DatasetError(
-                f"{picture.file}: has the time of {other.file.name} ({picture.timestamp_us * 1e-6:g} s); "
+                f"{picture.file}: has the time of {before.file.name} ({picture.timestamp_us * 1e-6:g} s); "
                 "give every picture of a camera its own time"
             )
+        raise DatasetError(
+            f"{picture.file}: its time, {picture.timestamp_us * 1e-6:g} s, lies before that of "
+            f"{before.file.name}, {before.timestamp_us * 1e-6:g} s; correct the times, or rename the "
+            "pictures so that they are in the order in which they were taken"
+        )
 
 
 def _sizes(pictures: Sequence[Picture]) -> dict[str, tuple[int, int]]:

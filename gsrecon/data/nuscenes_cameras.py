@@ -2,11 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from gsrecon.data.log import Camera
 from gsrecon.data.nuscenes_tables import Reading, SceneTables
 from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
 
+_ROUNDING = 1e-3
+"""Entries of K that are 0 or 1 may be printed this far from it."""
 _CAMERA_ORDER = (
     "CAM_FRONT",
     "CAM_FRONT_LEFT",
@@ -53,6 +57,13 @@ def _camera(reading: Reading, tables: SceneTables) -> Camera:
             f"{tables.root}: {tables.name} gives {reading.channel} the size {reading.width} x "
             f"{reading.height} and the focal lengths {K[0, 0]} and {K[1, 1]}; correct sample_data and "
             "calibrated_sensor"
+        )
+    plain = np.array([[K[0, 0], 0, K[0, 2]], [0, K[1, 1], K[1, 2]], [0, 0, 1]])
+    if np.abs(K - plain).max() > _ROUNDING:
+        raise DatasetError(
+            f"{tables.root}: {tables.name} gives {reading.channel} the camera_intrinsic {K.tolist()}, but "
+            "cameras have [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] here; take the skew out of its pictures and "
+            "correct calibrated_sensor"
         )
     K[:2, 2] += 0.5
     camera = Camera(reading.channel, K, reading.width, reading.height, reading.ego_from_sensor)

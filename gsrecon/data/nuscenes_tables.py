@@ -37,6 +37,9 @@ TABLES = (
 """The tables of a version's folder, one JSON file each."""
 
 
+_SHORTEST_QUATERNION = 1e-6
+
+
 @dataclass(frozen=True)
 class Reading:
     """One file of one sensor (a row of sample_data) with its own ego pose and calibration."""
@@ -194,11 +197,26 @@ def _annotations(tables: Any, number: dict[str, int]) -> tuple[Annotation, ...]:
 
 
 def _poses(rows: list[Any]) -> Float64[np.ndarray, "N 4 4"]:
-    """Motions of rows with a translation [m] and a rotation (quaternion wxyz)."""
+    """Motions of rows with a translation [m] and a rotation (quaternion wxyz).
+
+    Raises:
+        ValueError: A row holds no motion: a number is not finite, or the quaternion is zero.
+    """
     translations = np.array([row["translation"] for row in rows], dtype=np.float64).reshape(-1, 3)
     rotations = np.array([row["rotation"] for row in rows], dtype=np.float64).reshape(-1, 4)
+    whole = np.isfinite(translations).all(axis=1) & np.isfinite(rotations).all(axis=1)
+    whole &= np.linalg.norm(rotations, axis=1) > _SHORTEST_QUATERNION
+    if not whole.all():
+        row = rows[int(np.argmin(whole))]
+        raise ValueError(
+            f"row {row['token']} has translation {row['translation']} and rotation {row['rotation']}"
+        )
     return assemble(quat_to_rotmat(torch.from_numpy(rotations)), torch.from_numpy(translations)).numpy()
 
 
 def _intrinsic(calibration: Any) -> Float64[np.ndarray, "3 3"]:
-    return np.array(calibration["camera_intrinsic"], dtype=np.float64).reshape(3, 3)
+    given = calibration["camera_intrinsic"]
+    K = np.array(given, dtype=np.float64)
+    if K.shape != (3, 3) or not np.isfinite(K).all():
+        raise ValueError(f"row {calibration['token']} has the camera_intrinsic {given}, not 3 x 3 numbers")
+    return K

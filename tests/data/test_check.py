@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from gsrecon.data.check import check
+from gsrecon.data.check_motion import motion_findings
 from gsrecon.data.kitti import read_kitti_odometry, read_kitti_raw
 from gsrecon.data.log import LidarSweep
 from gsrecon.data.matching import corners, follow
@@ -97,6 +98,16 @@ def textured(log, seconds=5):
     return replace(log, cameras={"left": log.cameras["left"]}, frames=tuple(frames))
 
 
+def driven(log):
+    """The same with ego poses of the pictures' times."""
+    good = textured(log)
+    times = np.array([frame.timestamp_us for frame in good.frames])
+    poses = np.stack(
+        [f.world_from_cam @ np.linalg.inv(good.cameras["left"].ego_from_cam) for f in good.frames]
+    )
+    return replace(good, ego_timestamps_us=times, world_from_ego=poses)
+
+
 def test_broken_files_are_errors_with_name_and_remedy(log, tmp_path):
     good = textured(log)
     path = tmp_path / "000007.png"
@@ -131,6 +142,29 @@ def test_gaps_jumps_and_broken_poses_are_placed(log):
     found = check(replace(good, frames=frames))
     assert found[0].severity == "error"
     assert "first: frame 5" in found[0].message
+
+
+def test_cameras_far_from_their_car_are_named(log):
+    good = driven(log)
+    assert motion_findings(replace(good, sweeps=())) == []
+    in_utm = tuple(
+        replace(frame, world_from_cam=frame.world_from_cam + np.eye(4, k=3) * 4.5e5) for frame in good.frames
+    )
+    (found,) = motion_findings(replace(good, frames=in_utm, sweeps=()))
+    assert (found.severity, found.where) == ("error", "left")
+    assert "its poses lie 450,000 m" in found.message
+
+
+def test_clocks_that_never_meet_are_named(log):
+    good = driven(log)
+    later = tuple(replace(frame, timestamp_us=frame.timestamp_us + 10**12) for frame in good.frames)
+    (found,) = motion_findings(replace(good, frames=later, sweeps=()))
+    assert "no picture was taken while there are ego poses: pictures are from 1000000.00" in found.message
+
+    in_nanoseconds = tuple(LidarSweep(10**12 + 100 * i, np.eye(4), np.ones((9, 3))) for i in range(3))
+    (found,) = motion_findings(replace(good, sweeps=in_nanoseconds))
+    assert (found.severity, found.where) == ("warning", "lidar")
+    assert "no sweep was taken within 60 ms of a picture" in found.message
 
 
 def test_neighbours_that_see_nothing_in_common_are_reported(log):

@@ -173,6 +173,18 @@ MISTAKES = [
     (lambda d: d["ego"].reverse(), r"ego\[1\]\.timestamp_us: expected a time after the entry before"),
     (lambda d: d["tracks"][0].update(size_lwh=[1, 0, 1]), r"tracks\[0\]\.size_lwh: expected length, width"),
     (lambda d: d["lidar"][0].update(points="x.npy"), r"lidar\[0\]\.points: there is no file .*x\.npy"),
+    (
+        lambda d: d["frames"][0].update(timestamp_us=10**30),
+        r"frames\[0\]\.timestamp_us: expected a whole number of at most 64 bits",
+    ),
+    (
+        lambda d: d["frames"][0]["world_from_cam"][0].__setitem__(3, 10**400),
+        r"frames\[0\]\.world_from_cam: expected 4 x 4 finite numbers",
+    ),
+    (
+        lambda d: [frame.update(index=3) for frame in d["frames"]],
+        r"frames\[\d\]\.index: expected an index that no other frame of (left|right) has \(3\)",
+    ),
     (lambda d: d.update(frames=[]), r"frames: expected at least one frame"),
 ]
 

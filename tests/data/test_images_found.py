@@ -110,6 +110,24 @@ def test_two_pictures_of_one_camera_may_not_have_one_time(tmp_path):
         found(tmp_path, settings)
 
 
+def test_times_ascend_in_the_order_of_the_pictures(tmp_path):
+    save(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "times.txt").write_text("0\n2\n1\n")
+    settings = ImagesSettings(timestamps=tmp_path / "times.txt")
+    with pytest.raises(
+        DatasetError, match=r"3\.png: its time, 1 s, lies before that of 2\.png, 2 s; correct"
+    ):
+        found(tmp_path, settings)
+
+
+@pytest.mark.parametrize("line", ["nan", "inf", "2.png nan", "1e300"])
+def test_a_time_that_is_no_number_is_refused(tmp_path, line):
+    save(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "times.txt").write_text(f"{line}\n" * 3)
+    with pytest.raises(DatasetError, match=r"times\.txt: expected lines 'SECONDS' or 'PICTURE SECONDS'"):
+        found(tmp_path, ImagesSettings(timestamps=tmp_path / "times.txt"))
+
+
 def test_masks_are_found_by_picture_and_by_camera(tmp_path):
     save(tmp_path / "front", "1.png", "2.png", "3.png")
     save(tmp_path / "masks" / "moving" / "front", "2.png")

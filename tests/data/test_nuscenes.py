@@ -257,6 +257,38 @@ def test_missing_and_damaged_tables_are_one_sentence_each(root, tmp_path):
     assert len(TABLES) == 13
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "value", "sentence"),
+    [
+        (
+            "ego_pose",
+            "translation",
+            [float("nan"), 0, 0],
+            "row [0-9a-f]+ has translation .nan, 0, 0. and rot",
+        ),
+        ("ego_pose", "rotation", [0, 0, 0, 0], "row [0-9a-f]+ has translation .* and rotation .0, 0, 0, 0."),
+        ("sample_annotation", "rotation", [0, 0, 0, 0], "row [0-9a-f]+ has translation"),
+        ("calibrated_sensor", "camera_intrinsic", [], "row [0-9a-f]+ has the camera_intrinsic .., not 3 x 3"),
+        (
+            "calibrated_sensor",
+            "camera_intrinsic",
+            [[10, 0, float("nan")], [0, 10, 4], [0, 0, 1]],
+            "row [0-9a-f]+ has the camera_intrinsic",
+        ),
+        (
+            "calibrated_sensor",
+            "camera_intrinsic",
+            [[10, 2, 6], [0, 10, 4], [0, 0, 1]],
+            "scene-0001 gives CAM_[A-Z]+ the camera_intrinsic .* take the skew out",
+        ),
+    ],
+)
+def test_rows_that_hold_no_motion_or_no_camera_are_named(root, table, column, value, sentence):
+    edit(root, table, lambda rows: [{**row, column: value} for row in rows])
+    with pytest.raises(DatasetError, match=sentence):
+        read_nuscenes(root)
+
+
 def test_a_missing_devkit_names_the_extra(root, monkeypatch):
     monkeypatch.setitem(sys.modules, "nuscenes.nuscenes", None)
     with pytest.raises(BackendUnavailableError, match=r"pip install 'gsrecon\[nuscenes\]'"):
