@@ -27,6 +27,10 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
+    except OSError as error:
+        if error.filename is None or Path(error.filename) == aside:  # a full disk is told without a name
+            error.filename = str(path)
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

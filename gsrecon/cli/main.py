@@ -1,10 +1,13 @@
 """The `gsrecon` command: finds the subcommand, turns mistakes into one line and an exit code."""
 
 import errno
+import math
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from importlib import import_module
+from typing import Any
 
 COMMANDS = {
     "demo": "reconstruct a small made-up street: pictures, film, PLY and report in a few minutes",
@@ -115,7 +118,25 @@ def _command(name: str, words: Sequence[str]) -> int:
         )
     except ValueError as error:  # an option out of range
         raise UsageError(str(error)) from error
+    _require_numbers(command, "--")
     return command.run()
+
+
+def _require_numbers(given: Any, option: str) -> None:
+    """Refuses nan and inf: no option means anything by them, and pictures drawn with them are empty."""
+    from gsrecon.cli.usage import UsageError
+
+    if is_dataclass(given):
+        for entry in fields(given):
+            value = getattr(given, entry.name)
+            # The settings of training stand without a prefix.
+            named = option if entry.name == "config" else f"{option}{entry.name.replace('_', '-')}"
+            _require_numbers(value, f"{named}." if is_dataclass(value) and named != option else named)
+    elif isinstance(given, tuple):
+        for item in given:
+            _require_numbers(item, option)
+    elif isinstance(given, float) and not math.isfinite(given):
+        raise UsageError(f"{option}: expected a finite number, got {given:g}")
 
 
 def _told(error: Exception, expected: bool) -> str:

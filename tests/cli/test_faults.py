@@ -49,6 +49,29 @@ def test_an_option_out_of_range_is_wrong_usage(capsys: pytest.CaptureFixture[str
     fails(["demo", "--minutes", "0"], "--minutes: expected more than 0", capsys, code=2)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["render", "runs/x", "--shift-left", "nan"], "--shift-left: expected a finite number, got nan"),
+        (["render", "runs/x", "--orbit", "1", "2", "inf"], "--orbit: expected a finite number, got inf"),
+        (["export", "runs/x", "--at", "nan"], "--at: expected a finite number, got nan"),
+        (
+            ["evaluate", "runs/x", "--near-limit-m", "nan"],
+            "--near-limit-m: expected a finite number, got nan",
+        ),
+        (["evaluate", "runs/x", "--shifts", "0.5,nan"], "--shifts: expected a finite number, got nan"),
+        (
+            ["train", "toy", "--weights.ssim", "nan"],
+            "--weights.ssim: expected a finite number, got nan",
+        ),
+    ],
+)
+def test_what_is_no_number_is_wrong_usage(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails(words, told, capsys, code=2)
+
+
 def test_two_ways_to_fly_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["render", "runs/x", "--shift-left", "1", "--orbit", "0", "0", "0"]
     fails(words, "--shift-left and --orbit do not go together", capsys, code=2)
@@ -211,6 +234,17 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(
     monkeypatch.setattr("gsrecon.evaluation.export.write_ply", full)
     fails(["export", str(run)], "scene.ply: the disk is full; make room", capsys)
     assert (run / "scene.ply").read_bytes() == b"old"
+
+
+def test_a_full_disk_names_the_file_though_the_system_does_not(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(file: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gsrecon.files.os.fsync", full)
+    fails(["export", str(run)], f"{run / 'scene.ply'}: the disk is full; make room", capsys)
+    assert not list(run.glob(".*.partial*"))
 
 
 def test_ctrl_c_says_how_to_go_on(
