@@ -11,6 +11,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from gsrecon.data.images_settings import ImagesSettings
+from gsrecon.data.pictures import upright_size
 from gsrecon.errors import DatasetError
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -284,7 +285,7 @@ def _sizes(pictures: Sequence[Picture]) -> dict[str, tuple[int, int]]:
     for picture in pictures:
         try:
             with Image.open(picture.file) as image:
-                size = image.size
+                size = upright_size(image)
         except (OSError, SyntaxError, ValueError) as error:
             raise DatasetError(
                 f"{picture.file}: is no picture ({error}); copy it again from its source or remove it"

@@ -20,11 +20,11 @@ from gsrecon.data.cache import computed_folder, emptied, file_state, key_of
 from gsrecon.data.images_found import Pictures
 from gsrecon.data.images_job import colmap_job
 from gsrecon.data.images_settings import ImagesSettings
-from gsrecon.data.pictures import decode, decode_ids
+from gsrecon.data.pictures import decode, decode_ids, is_turned, save_upright
 from gsrecon.data.progress import Progress
 from gsrecon.errors import BackendUnavailableError, DatasetError
 
-_VERSION = 1
+_VERSION = 2
 """Goes up whenever the same job gives another result."""
 
 _EXCLUDED = ("ego", "ignore", "moving")
@@ -137,7 +137,10 @@ def _compute(folder: Path, pictures: Pictures, job: dict[str, Any], where: Path,
     for picture in pictures.all:
         link = root / picture.name
         link.parent.mkdir(exist_ok=True)
-        link.symlink_to(picture.file.resolve())
+        if is_turned(picture.file):
+            save_upright(picture.file, link)  # COLMAP takes pixels as they are stored
+        else:
+            link.symlink_to(picture.file.resolve())
     masks = _write_masks(folder, pictures)
     whole = {
         **job,

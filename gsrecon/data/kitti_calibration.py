@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from PIL import Image
 
 from gsrecon.data.numbered import read_lines
+from gsrecon.data.pictures import upright_size
 from gsrecon.errors import DatasetError
 from gsrecon.geometry.recorded import printed_rotation
 
@@ -117,7 +118,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            return image.size
+            return upright_size(image)
     except (OSError, SyntaxError, ValueError) as error:
         raise DatasetError(
             f"{path}: the picture is truncated or damaged ({error}); copy it again from its source"

@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from gsrecon.errors import DatasetError
+
+_LYING = (5, 6, 7, 8)
+"""EXIF's orientations in which width and height are exchanged."""
+
+_QUALITY = 97
+"""Of JPEGs that are written anew."""
 
 PictureSource = Path | np.ndarray
 """A file to decode on demand, or pixels already in memory."""
@@ -86,6 +92,8 @@ def decode_ids(source: PictureSource) -> np.ndarray:
 def decode(source: PictureSource) -> np.ndarray:
     """The pixels as they are stored: bool, uint8, uint16 or int32, [H, W] or [H, W, channels].
 
+    A picture that its EXIF says was taken with a turned camera is turned upright, as every viewer shows it.
+
     Raises:
         DatasetError: The file is missing, truncated or no picture; the message names it.
     """
@@ -94,7 +102,8 @@ def decode(source: PictureSource) -> np.ndarray:
     if not source.is_file():
         raise DatasetError(f"{source}: the picture is missing; restore the file or leave its frame out")
     try:
-        with Image.open(source) as image:
+        with Image.open(source) as stored:
+            image = stored if _orientation(stored) == 1 else ImageOps.exif_transpose(stored)
             if image.mode == "P":
                 # A palette of colours is a picture; the same mode with ids in it is read by its indices.
                 return np.asarray(image.convert("RGB") if _is_colorful(image) else image.convert("L"))
@@ -103,7 +112,7 @@ def decode(source: PictureSource) -> np.ndarray:
             if image.mode == "I":
                 # Pillow opened 16-bit gray as 32-bit integers before version 11.3.
                 values = np.asarray(image)
-                return values.astype(np.uint16) if image.format == "PNG" else values
+                return values.astype(np.uint16) if stored.format == "PNG" else values
             return np.asarray(
                 image if image.mode in ("1", "L", "LA", "RGB", "RGBA", "F") else image.convert("RGB")
             )
@@ -112,6 +121,35 @@ def decode(source: PictureSource) -> np.ndarray:
             f"{source}: the picture is truncated or damaged ({error}); copy it again from its source "
             "or leave its frame out"
         ) from error
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of an opened picture as `decode` gives it; its pixels are not read."""
+    width, height = image.size
+    return (height, width) if _orientation(image) in _LYING else (width, height)
+
+
+def is_turned(path: Path) -> bool:
+    """True where a file's pixels lie otherwise than the picture is seen; False of what is no picture."""
+    try:
+        with Image.open(path) as image:
+            return _orientation(image) != 1
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def save_upright(source: Path, target: Path) -> None:
+    """Writes a turned picture as it is seen, in its own format."""
+    with Image.open(source) as stored:
+        upright = ImageOps.exif_transpose(stored)
+        upright.save(target, format=stored.format, quality=_QUALITY, exif=upright.getexif())
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 (upright) to 8 as EXIF counts them, of an opened picture whose pixels need not be read for that."""
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return 1  # Pillow turns a TIFF itself; a PNG's EXIF behind its pixels is not looked for
+    return image.getexif().get(ExifTags.Base.Orientation, 1)
 
 
 def resize_by_area(

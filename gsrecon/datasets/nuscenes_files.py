@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32
 from PIL import Image
 
 from gsrecon.data.log import CameraFrame, DrivingLog, LidarSweep
+from gsrecon.data.pictures import is_turned
 from gsrecon.data.points import read_points
 from gsrecon.errors import DatasetError
 
@@ -21,7 +22,7 @@ def write_picture(log: DrivingLog, frame: CameraFrame, kind: Literal["jpeg", "pn
 
     A JPEG file is copied as it is, whatever is asked for: encoding it once more would only lose. So is an
     8-bit PNG file where PNG is asked for. Everything else is encoded, JPEG at quality 95 without chroma
-    subsampling.
+    subsampling; so is what EXIF turns, because readers of this layout do not look there.
 
     Raises:
         DatasetError: The picture is missing or damaged.
@@ -29,7 +30,7 @@ def write_picture(log: DrivingLog, frame: CameraFrame, kind: Literal["jpeg", "pn
     stem.parent.mkdir(parents=True, exist_ok=True)
     source = frame.image
     as_stored = frame.camera not in log.recorded_sizes and log.cameras[frame.camera].recorded_lens is None
-    if isinstance(source, Path) and as_stored:
+    if isinstance(source, Path) and as_stored and not is_turned(source):
         suffix = source.suffix.lower()
         if suffix in (".jpg", ".jpeg"):
             return _copy(source, stem.with_name(stem.name + ".jpg"))

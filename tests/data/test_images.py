@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
+from gsrecon.data import images_sfm
 from gsrecon.data.images import _require_connected, read_images
 from gsrecon.data.images_found import Picture, Pictures
 from gsrecon.data.images_sfm import FoundLens, Model, _child, _run
@@ -149,6 +150,27 @@ def test_a_truncated_picture_is_named_before_colmap_passes_it_over(tmp_path, mon
     broken.write_bytes(broken.read_bytes()[:5000])
     with pytest.raises(DatasetError, match=r"001\.png: the picture is truncated or damaged"):
         read_images(tmp_path / "street")
+
+
+def test_colmap_is_given_turned_pictures_upright(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    (tmp_path / "phone").mkdir()
+    for number in range(3):
+        Image.new("RGB", (8, 12)).save(tmp_path / "phone" / f"{number}.jpg", exif=exif)
+    given = []
+
+    def look(folder, where, progress):
+        for path in (folder / "pictures").rglob("*.jpg"):
+            with Image.open(path) as picture:
+                given.append(picture.size)
+        raise DatasetError("seen enough")
+
+    monkeypatch.setattr(images_sfm, "_run", look)
+    with pytest.raises(DatasetError, match="seen enough"):
+        read_images(tmp_path / "phone")
+    assert given == [(12, 8)] * 3
 
 
 def test_less_than_half_of_a_drive_is_no_drive():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gsrecon.data.images_found import ONE_CAMERA, arrange, find_streams, natural
 from gsrecon.data.images_settings import ImagesSettings, read_settings
@@ -108,6 +108,14 @@ def test_two_pictures_of_one_camera_may_not_have_one_time(tmp_path):
     settings = ImagesSettings(timestamps=tmp_path / "times.txt")
     with pytest.raises(DatasetError, match=r"3\.png: has the time of 2\.png \(1 s\); give every picture"):
         found(tmp_path, settings)
+
+
+def test_a_turned_picture_has_the_size_it_is_seen_in(tmp_path):
+    save(tmp_path, "1.png", "2.png")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (8, 12)).save(tmp_path / "3.jpg", exif=exif)
+    assert found(tmp_path).sizes == {ONE_CAMERA: (12, 8)}
 
 
 def test_times_ascend_in_the_order_of_the_pictures(tmp_path):

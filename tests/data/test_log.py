@@ -4,10 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gsrecon.data.log import Camera, LidarSweep
-from gsrecon.data.pictures import PictureCache, decode_ids, decode_rgb, resize_by_area
+from gsrecon.data.pictures import (
+    PictureCache,
+    decode_ids,
+    decode_rgb,
+    is_turned,
+    resize_by_area,
+    save_upright,
+    upright_size,
+)
 from gsrecon.data.projection import project, unproject
 from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
@@ -133,6 +141,43 @@ def test_gray_16_bit_and_palette_pictures_become_rgb(tmp_path):
     assert decode_rgb(tmp_path / "rgba.png").tolist() == [[[40] * 3]]
     Image.new("P", (1, 1)).save(tmp_path / "palette.png")
     assert decode_rgb(tmp_path / "palette.png").shape == (1, 1, 3)
+
+
+def save_turned(path, pixels, orientation):
+    """As a camera stores it: EXIF says how the stored pixels are to be turned."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+STORED = {1: lambda p: p, 3: lambda p: p[::-1, ::-1], 6: lambda p: np.rot90(p), 8: lambda p: np.rot90(p, -1)}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_pictures_are_upright_as_their_exif_says(tmp_path, orientation, suffix):
+    seen = np.zeros((8, 12, 3), np.uint8)
+    seen[:4, :4] = 255
+    stored = np.ascontiguousarray(STORED[orientation](seen))
+    path = save_turned(tmp_path / f"turned{suffix}", stored, orientation)
+    decoded = decode_rgb(path)
+    assert decoded.shape == seen.shape
+    assert np.abs(decoded.astype(int) - seen).mean() < 10
+    with Image.open(path) as image:
+        assert upright_size(image) == (12, 8)
+
+
+def test_what_is_saved_upright_is_no_longer_turned(tmp_path):
+    seen = np.zeros((8, 12, 3), np.uint8)
+    seen[:, :6] = 255
+    turned = save_turned(tmp_path / "turned.jpg", np.ascontiguousarray(np.rot90(seen)), 6)
+    save_upright(turned, tmp_path / "upright.jpg")
+    assert is_turned(turned)
+    assert not is_turned(tmp_path / "upright.jpg")
+    with Image.open(tmp_path / "upright.jpg") as stored:
+        assert stored.format == "JPEG"
+        assert np.abs(np.asarray(stored).astype(int) - seen).mean() < 10
 
 
 def with_first_image(log, path):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gsrecon.data.check import check
 from gsrecon.data.log import LidarSweep, Track
@@ -172,6 +172,19 @@ def test_pictures_become_jpegs_near_the_originals_and_jpeg_files_stay_bit_for_bi
     assert np.abs(error).mean() < 3
     again = read_nuscenes(write_nuscenes(back, tmp_path / "again", settings=PNG))
     assert again.frames[1].image.read_bytes() == back.frames[1].image.read_bytes()
+
+
+def test_a_picture_that_exif_turns_is_written_upright(log, tmp_path):
+    part = log.select(cameras=["front"], stop=2)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    stored = np.ascontiguousarray(np.rot90(part.image(part.frames[0])))
+    Image.fromarray(stored).save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    frames = (replace(part.frames[0], image=tmp_path / "turned.jpg"), *part.frames[1:])
+    back = read_nuscenes(write_nuscenes(replace(part, frames=frames), tmp_path / "written"))
+    with Image.open(back.frames[0].image) as written:
+        assert written.size == stored.shape[:2]
+        assert not written.getexif()
 
 
 def test_a_nuscenes_scene_keeps_its_instances_samples_and_name_when_written_again(back, tmp_path):
