@@ -8,6 +8,7 @@ run.
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,11 +125,14 @@ def train_groups(
     if len(plan) == 1:
         return train(log, spec, config, run_dir, observers, resume)
     run = RunFolder(run_dir)
-    if resume or (only is not None and run.begun):
-        run.check_same(config, spec)
-    else:
+    begun = resume or (only is not None and run.begun)
+    if not begun:
         run.begin(config, spec)
-    return _GroupedRun(run, split, plan, spec, config, observers, only).run()
+    # Groups that are trained alone may be so in one folder at a time.
+    with run.held() if only is None else nullcontext():
+        if begun:
+            run.check_same(config, spec)
+        return _GroupedRun(run, split, plan, spec, config, observers, only).run()
 
 
 class _GroupedRun:

@@ -57,25 +57,30 @@ def train(
 
     Raises:
         BackendUnavailableError: There is no such device here as the settings name.
-        TrainingError: The loss is not finite, the disk is full, or there is a run in the folder already.
+        TrainingError: The loss is not finite, the disk is full, or there is a run in the folder already, or
+            another process that goes on with it.
         CheckpointError: There is nothing to resume, or it does not fit the drive, the spec or the settings.
         DatasetError: A picture, mask or sweep is missing or damaged.
     """
     device = pick_device(config.device, config.backend)
     run = RunFolder(run_dir)
-    run.check_same(config, spec) if resume else run.begin(config, spec)
-    split = Split.of(log, spec)
-    views = Views.of(split, split.fitted, spec, config)
-    judged = Views.of(split, split.held_out, spec, config)
-    if resume and has_checkpoint(run.checkpoints):
-        state = load_checkpoint(run.checkpoints, len(views), config)
-        _require_same_drive(state, split, run)
-    else:
-        generator = torch.Generator().manual_seed(config.seed)
-        graph = start_scene(split, views, config, generator).to(device)
-        state = TrainState.start(graph, len(views), config, generator)
-    metrics = MetricsFile(run.metrics, state.step if state.step > 0 else None)
-    return _run(state, views, judged, config, run, metrics, observers)
+    if not resume:
+        run.begin(config, spec)
+    with run.held():
+        if resume:
+            run.check_same(config, spec)
+        split = Split.of(log, spec)
+        views = Views.of(split, split.fitted, spec, config)
+        judged = Views.of(split, split.held_out, spec, config)
+        if resume and has_checkpoint(run.checkpoints):
+            state = load_checkpoint(run.checkpoints, len(views), config)
+            _require_same_drive(state, split, run)
+        else:
+            generator = torch.Generator().manual_seed(config.seed)
+            graph = start_scene(split, views, config, generator).to(device)
+            state = TrainState.start(graph, len(views), config, generator)
+        metrics = MetricsFile(run.metrics, state.step if state.step > 0 else None)
+        return _run(state, views, judged, config, run, metrics, observers)
 
 
 def _run(

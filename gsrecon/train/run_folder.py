@@ -1,9 +1,12 @@
 """The folder of a run: settings, spec, environment, live numbers, checkpoints."""
 
+import fcntl
 import json
+import logging
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from gsrecon.scene.sealed import disk_errors_explained
 from gsrecon.train.checkpoint import remove_leftovers
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.config_file import config_from_json, config_to_json, differences
+
+_log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -58,6 +63,27 @@ class RunFolder:
             write_text(self.path / "environment.json", json.dumps(environment(), indent=1) + "\n")
             # The last one: a folder with it holds a run.
             write_text(self.path / "config.json", json.dumps(config_to_json(config), indent=1) + "\n")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else fits a scene into the folder meanwhile; a process that ends in any way lets go.
+
+        Raises:
+            TrainingError: Somebody else does.
+        """
+        with ExitStack() as stack:
+            if self.begun:
+                held = stack.enter_context(open(self.path / "config.json", "rb"))
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise TrainingError(
+                        f"{self.path}: another process is training in this folder; wait for it or stop it, "
+                        "or choose another folder for a new run"
+                    ) from None
+                except OSError as error:
+                    _log.warning("%s: others cannot be kept out of it (%s)", self.path, error)
+            yield
 
     def check_same(self, config: TrainConfig, spec: SceneSpec) -> None:
         """Makes sure that a run is continued as it was begun, and clears what a killed process left.

@@ -210,6 +210,30 @@ def test_a_second_run_in_the_same_folder_is_refused(drive, uninterrupted):
         train(drive, SPEC, CONFIG, uninterrupted.run_dir)
 
 
+def test_two_processes_never_train_in_one_folder(drive, uninterrupted, tmp_path):
+    shutil.copytree(uninterrupted.run_dir, tmp_path / "run", symlinks=True)
+    code = (
+        "import sys, time; from pathlib import Path; from gsrecon.train.run_folder import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).held(): print('held', flush=True); time.sleep(100)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path / "run"], stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    try:
+        assert other.stdout.readline() == "held\n"
+        leftover = tmp_path / "run" / "checkpoints" / ".step-99.partial"
+        leftover.mkdir()
+        with pytest.raises(TrainingError, match="run: another process is training in this folder; wait"):
+            train(drive, SPEC, CONFIG, tmp_path / "run", resume=True)
+        assert leftover.is_dir()  # what the other is writing stays
+    finally:
+        other.kill()
+        other.wait()
+        other.stdout.close()
+    train(drive, SPEC, CONFIG, tmp_path / "run", resume=True)
+
+
 def test_resuming_nothing_says_so(drive, tmp_path):
     with pytest.raises(CheckpointError, match="there is no run to resume here"):
         train(drive, SPEC, CONFIG, tmp_path / "none", resume=True)
