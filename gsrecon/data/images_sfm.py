@@ -202,8 +202,14 @@ def _run(folder: Path, where: Path, progress: Progress) -> None:
             "the same things, that the camera moves, and that images.toml gives the right lens"
         )
     if code:
-        last = (log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no message"])[-1]
-        raise DatasetError(f"{where}: COLMAP failed ({last}); its messages are in {log}")
+        raise DatasetError(f"{where}: COLMAP failed ({_last_message(log)}); its messages are in {log}")
+
+
+def _last_message(log: Path) -> str:
+    """The last line that is none of a stack trace."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    told = [line for line in lines if line and not line.startswith(("@ ", "PC: @", "***"))]
+    return told[-1] if told else "no message"
 
 
 @contextmanager

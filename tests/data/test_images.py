@@ -205,6 +205,11 @@ def test_less_than_half_of_a_drive_is_no_drive():
             DatasetError,
             "could not connect any of the pictures",
         ),
+        (
+            r"printf 'no room\n*** Aborted at 1 ***\nPC: @  0x7f3a\n  @ 0x7f3a (libc.so)\n' >&2; exit 134",
+            DatasetError,
+            r"COLMAP failed \(no room\); its messages are in",
+        ),
         ("echo gone wrong >&2; exit 134", DatasetError, r"COLMAP failed \(gone wrong\); its messages are in"),
     ],
 )
