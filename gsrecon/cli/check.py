@@ -26,8 +26,8 @@ class Check:
 
     def run(self) -> int:
         """Prints what was found."""
-        from rich.markup import escape
         from rich.table import Table
+        from rich.text import Text
 
         from gsrecon.cli.console import console, sharing
         from gsrecon.data.check import check
@@ -46,14 +46,13 @@ class Check:
         colors = {"error": "red", "warning": "yellow"}
         for finding in findings:
             color = colors.get(finding.severity, "cyan")
-            row = (finding.where, finding.message, finding.remedy)
-            table.add_row(f"[{color}]{finding.severity}[/{color}]", *map(escape, row))
+            table.add_row(Text(finding.severity, style=color), finding.where, finding.message, finding.remedy)
         if findings:
             out.print(table, soft_wrap=False)
         count = Counter(finding.severity for finding in findings)
         out.print(", ".join(_counted(count[severity], severity) for severity in ("error", "warning")))
         if not count["error"]:
-            out.print("[green]ready to train[/green]")
+            out.print("ready to train", style="green")
         return 1 if count["error"] else 0
 
 

@@ -15,15 +15,15 @@ from rich.progress import (
 
 
 def console() -> Console:
-    """Standard output; paths are not coloured or broken."""
-    return Console(highlight=False, soft_wrap=True)
+    """Standard output; paths are not coloured or broken, and what stands in brackets in them stays."""
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
 def counting(told: str, total: int) -> Iterator["Counter"]:
     """A progress bar of `total` equal pieces of work with the time left, on standard error."""
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

@@ -39,7 +39,7 @@ class Demo:
         out = console()
         folder = self.out or free_folder(_OUT)
 
-        out.print("[bold]1. A street and a drive through it[/bold]")
+        out.print("1. A street and a drive through it", style="bold")
         from gsrecon.data.spec import find_spec, open_drive
 
         spec = find_spec("toy")
@@ -48,7 +48,7 @@ class Demo:
         cameras = len(log.cameras)
         out.print(f"   {len(log.frames)} pictures of {cameras} cameras, {len(log.sweeps)} lidar sweeps")
 
-        out.print(f"[bold]2. Training for {self.minutes:g} minutes[/bold]")
+        out.print(f"2. Training for {self.minutes:g} minutes", style="bold")
         from gsrecon.cli.fit import fit
         from gsrecon.train.config import TrainConfig
 
@@ -56,13 +56,13 @@ class Demo:
         config = TrainConfig(steps=None, max_minutes=self.minutes, evaluations=0, checkpoints=2)
         run = fit(log, spec, config, folder, go_on="`gsrecon evaluate` and `render` work on it as it is")
 
-        out.print("[bold]3. Scoring the pictures that training never saw[/bold]")
+        out.print("3. Scoring the pictures that training never saw", style="bold")
         from gsrecon.cli.judge import judge
         from gsrecon.evaluation.evaluate import EvaluateConfig
 
         evaluation = judge(run, log, EvaluateConfig(mask_moving=spec.mask_moving))
 
-        out.print(f"[bold]4. A drive {self.shift_left:g} m to the left, which nobody drove[/bold]")
+        out.print(f"4. A drive {self.shift_left:g} m to the left, which nobody drove", style="bold")
         from gsrecon.cli.fly import fly
         from gsrecon.evaluation.export import export_ply
         from gsrecon.evaluation.novel_views import driven_path
@@ -73,9 +73,7 @@ class Demo:
         films = fly(graph, driven_path(graph, None, self.shift_left), folder / "renders" / "shifted")
         export_ply(graph, folder / "scene.ply")
 
-        out.print(
-            f"\n[bold]Done.[/bold] {len(graph):,} Gaussians, {evaluation.psnr:.2f} dB on held-out pictures."
-        )
+        out.print(f"\nDone. {len(graph):,} Gaussians, {evaluation.psnr:.2f} dB on held-out pictures.")
         out.print(f"  look first at {folder / 'report.html'} (any browser)")
         out.print(f"  then at       {films[0]} (the shifted drive)")
         out.print(f"  and open      {folder / 'scene.ply'} in a splat viewer")

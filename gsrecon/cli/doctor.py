@@ -39,6 +39,7 @@ class Doctor:
     def run(self) -> int:
         """Prints the facts; 1 when no backend runs."""
         from rich.table import Table
+        from rich.text import Text
 
         from gsrecon.cli.console import console
 
@@ -52,18 +53,18 @@ class Doctor:
         ):
             table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None)
             for fact in facts:
-                mark = "[green]ok[/green]" if fact.fine else "[yellow]--[/yellow]"
+                mark = Text("ok", style="green") if fact.fine else Text("--", style="yellow")
                 table.add_row(mark, fact.name, fact.said)
             out.print(table, soft_wrap=False)
             out.print()
         missing = [fact for fact in [backend, *machine, *packages] if fact.remedy]
         if missing:
-            out.print("[bold]To get what is missing[/bold]")
+            out.print("To get what is missing", style="bold")
             for fact in missing:
-                out.print(f"  {fact.name}: {fact.remedy}", markup=False)
+                out.print(f"  {fact.name}: {fact.remedy}")
         if backend.fine:
             return 0
-        out.print("[red]the rasterizer does not run here: nothing can be trained or rendered[/red]")
+        out.print("the rasterizer does not run here: nothing can be trained or rendered", style="red")
         return 1
 
 

@@ -12,6 +12,7 @@ Examples:
   gsrecon train folder:long_drive --out runs/long --group-length-m 120
 """
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -96,8 +97,9 @@ class Train:
         out = console()
         out.print(f"scene:   {run.scene_folder}")
         out.print("next:")
-        out.print(f"  gsrecon render {run.folder} --shift-left 1.5   new views beside the recorded way")
-        out.print(f"  gsrecon export {run.folder}                    a PLY for splat viewers")
+        named = shlex.quote(str(run.folder))
+        out.print(f"  gsrecon render {named} --shift-left 1.5   new views beside the recorded way")
+        out.print(f"  gsrecon export {named}                    a PLY for splat viewers")
         return 0
 
     @contextmanager

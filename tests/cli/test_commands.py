@@ -145,6 +145,21 @@ def test_export_writes_a_ply(run: Path, tmp_path: Path) -> None:
     assert len(read_ply(run / "scene.ply")) == len(read_ply(tmp_path / "a.ply")) == 120
 
 
+def test_brackets_in_a_path_are_printed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named = run.rename(run.with_name("street [left]"))
+    out = named / "a[b]"
+    assert run_command(["export", str(named), "--out", str(out / "c.ply")]) == 0
+    assert str(out / "c.ply") in capsys.readouterr().out
+
+
+def test_what_to_type_next_can_be_typed(
+    drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my [first] run"
+    assert run_command(["train", f"folder:{drive}", "--out", str(out), "--steps", "2", *SMALL]) == 0
+    assert f"gsrecon export '{out}'" in capsys.readouterr().out
+
+
 def test_check_looks_at_a_drive(drive: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = run_command(["check", f"folder:{drive}"])
     said = capsys.readouterr().out
