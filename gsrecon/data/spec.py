@@ -143,6 +143,8 @@ def find_spec(name: str) -> SceneSpec:
     if kind in KINDS:
         drive, scene = split_scene(name)
         path = drive.partition(":")[2]
+        if bool(path) == (kind == "toy"):
+            raise SpecError(f"{name}: expected one of {DRIVES}; correct the drive's name")
         return SceneSpec(
             name=scene or (Path(path).resolve().name if path else kind), drive=drive, scene=scene
         )

@@ -114,6 +114,12 @@ def test_unknown_names_drives_and_cameras_list_what_there_is(log, tmp_path):
         open_drive(SceneSpec(name="s", drive=f"folder:{folder}", start=7))
 
 
+@pytest.mark.parametrize("name", ["toy:street", "kitti:", "folder:", "nuscenes:"])
+def test_a_drive_has_a_path_unless_it_is_the_toy(name):
+    with pytest.raises(SpecError, match=f"{name}: expected one of kitti:PATH, .*, toy; correct"):
+        find_spec(name)
+
+
 def test_a_split_of_period_zero_holds_nothing_out():
     assert not any(TestSplit(every=0).holds_out(i) for i in range(20))
     assert [i for i in range(10) if TestSplit(4, 2).holds_out(i)] == [2, 6]
