@@ -62,7 +62,9 @@ def _lidar_clock(log: DrivingLog) -> list[Finding]:
         return []
     sweeps = np.sort([sweep.timestamp_us for sweep in log.sweeps])
     frames = np.sort([frame.timestamp_us for frame in log.frames])
-    gaps = np.abs(frames[:, None] - sweeps[None, :]).min(axis=1)
+    after = np.searchsorted(sweeps, frames)
+    beside = np.stack([sweeps[np.maximum(after - 1, 0)], sweeps[np.minimum(after, len(sweeps) - 1)]])
+    gaps = np.abs(beside - frames).min(axis=0)
     if gaps.min() <= LIDAR_GAP_US:
         return []
     message = (

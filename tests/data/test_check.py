@@ -161,6 +161,8 @@ def test_clocks_that_never_meet_are_named(log):
     (found,) = motion_findings(replace(good, frames=later, sweeps=()))
     assert "no picture was taken while there are ego poses: pictures are from 1000000.00" in found.message
 
+    one = LidarSweep(int(good.frames[7].timestamp_us) - 59_000, np.eye(4), np.ones((9, 3)))
+    assert motion_findings(replace(good, sweeps=(one,))) == []
     in_nanoseconds = tuple(LidarSweep(10**12 + 100 * i, np.eye(4), np.ones((9, 3))) for i in range(3))
     (found,) = motion_findings(replace(good, sweeps=in_nanoseconds))
     assert (found.severity, found.where) == ("warning", "lidar")
