@@ -8,8 +8,9 @@ import torch
 
 from gsrecon.data.log import Track
 from gsrecon.errors import SpecError
-from gsrecon.scene.edit_cast import Cast, Figure
+from gsrecon.scene.edit_cast import Cast
 from gsrecon.scene.edits import Duplicate, Edit, Insert
+from gsrecon.scene.figures import Figure
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.recording import Recording
 

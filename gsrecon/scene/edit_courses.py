@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gsrecon.errors import SpecError
-from gsrecon.scene.edit_cast import Figure, Way
 from gsrecon.scene.edit_paths import (
     Curve,
     Timed,
@@ -21,6 +20,7 @@ from gsrecon.scene.edit_paths import (
     wheels,
 )
 from gsrecon.scene.edit_stage import Stage
+from gsrecon.scene.figures import Figure, Way
 from gsrecon.scene.ground import Ground
 
 _FARTHEST_ABOVE_M = 0.5

@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterator, Sequence
 
 from gsrecon.errors import SpecError
 from gsrecon.scene.actors import RigidActors
-from gsrecon.scene.edit_cast import Cast, figures
+from gsrecon.scene.edit_cast import Cast
 from gsrecon.scene.edits import Edit, Surroundings, act, apply_edits, fresh_copy, named_objects
+from gsrecon.scene.figures import figures
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups_scene import GroupedScene
 from gsrecon.scene.objects import ObjectTable
@@ -100,7 +101,7 @@ class EditedGroups(GroupedScene):
         """The objects of a graph after the list, those of other groups beside them."""
         owned = {id for node in graph.gaussian_nodes for id in node.object_ids}
         nodes = [node for node in self._before.to(graph.device) if isinstance(node, RigidActors)]
-        others = [figure for node in nodes for figure in figures(node) if figure.id not in owned]
+        others = [figure for node in nodes for figure in figures(node, set(node.object_ids) - owned)]
         cast = Cast(graph, others)
         for done in act(cast, self._edits, self._surroundings):
             if done.stops:

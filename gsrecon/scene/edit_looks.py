@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from gsrecon.errors import SpecError
-from gsrecon.scene.edit_cast import AS_RECORDED, Figure, Shape, Way, shifted
 from gsrecon.scene.edit_courses import Course, require_road
 from gsrecon.scene.edit_paths import Timed, on_ground
 from gsrecon.scene.edit_sources import asset_of, asset_shape, scene_figure
 from gsrecon.scene.edit_stage import Stage
+from gsrecon.scene.figures import AS_RECORDED, Figure, Shape, Way, shifted
 
 
 @dataclass(frozen=True)

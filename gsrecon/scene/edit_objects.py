@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import torch
 
-from gsrecon.scene.edit_cast import Figure, recoloured, shifted
 from gsrecon.scene.edit_stage import Stage
+from gsrecon.scene.figures import Figure, recoloured, shifted
 from gsrecon.scene.sky import Sky
 
 _LARGEST_GAIN = 20.0

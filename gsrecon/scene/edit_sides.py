@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from jaxtyping import Float64
 
-from gsrecon.scene.edit_cast import Cast, Figure
+from gsrecon.scene.edit_cast import Cast
+from gsrecon.scene.figures import Figure
 from gsrecon.scene.groups_sight import half_angle
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.sides import SIDES, azimuth

@@ -11,8 +11,8 @@ from gsrecon.errors import CheckpointError, SpecError
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.assets import ASSET, Asset, read_asset
 from gsrecon.scene.bundle import find_scene, load_scene
-from gsrecon.scene.edit_cast import INSERTED, Figure, Shape, figures
 from gsrecon.scene.edit_sides import recorded_sides
+from gsrecon.scene.figures import INSERTED, Figure, Shape, figures
 from gsrecon.scene.recording import Recording
 from gsrecon.scene.sealed import MANIFEST
 

@@ -24,7 +24,7 @@ from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
 from gsrecon.scene.bundle import NODE_KINDS, load_scene, mapped_tensors, read_tensors
 from gsrecon.scene.camera_refinement import CameraRefinement
-from gsrecon.scene.edit_cast import some_of
+from gsrecon.scene.figures import some_of
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan, Groups, ObjectGroups
 from gsrecon.scene.halo import Halo

@@ -8,7 +8,6 @@ import torch
 
 from gsrecon.errors import SpecError
 from gsrecon.scene.bundle import load_scene, save_scene
-from gsrecon.scene.edit_cast import Way, shifted
 from gsrecon.scene.edits import (
     ACTIONS,
     Drive,
@@ -26,6 +25,7 @@ from gsrecon.scene.edits import (
     read_edits,
     write_edits,
 )
+from gsrecon.scene.figures import Way, shifted
 from gsrecon.scene.graph import SceneGraph
 from tests.labels.street import THINGS, street_log, street_scene
 from tests.scene.edited_street import (

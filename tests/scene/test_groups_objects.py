@@ -8,9 +8,9 @@ import torch
 
 from gsrecon.errors import CheckpointError
 from gsrecon.scene.actors import RigidActors
-from gsrecon.scene.edit_cast import some_of
 from gsrecon.scene.edited import with_edits
 from gsrecon.scene.edits import Edit, Hide, Move, Recolour
+from gsrecon.scene.figures import some_of
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import ObjectGroups
 from gsrecon.scene.groups_scene import GroupedScene
