@@ -19,7 +19,7 @@ from gsrecon.scene.edit_paths import (
     on_ground,
     wheels,
 )
-from gsrecon.scene.edit_stage import Stage
+from gsrecon.scene.edit_stage import Action, Stage
 from gsrecon.scene.figures import Figure, Way
 from gsrecon.scene.ground import Ground
 
@@ -28,7 +28,7 @@ _FARTHEST_ABOVE_M = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class Course(Action):
     """A way along waypoints on the ground, with a time or a speed at each."""
 
     waypoints: tuple[tuple[float, float], ...] = ()
@@ -108,9 +108,6 @@ class Drive(Course):
         above = _above_ground(figure, stage.ground)
         way = self.way(stage, figure.shape.size_lwh, figure.way.clock, above)
         stage.cast.change(replace(figure, way=way))
-
-    def classes(self, classes: dict[str, str]) -> None:
-        """As they were."""
 
 
 def require_road(stage: Stage, timed: Timed, size_lwh: list[float]) -> None:

@@ -12,7 +12,7 @@ from gsrecon.errors import SpecError
 from gsrecon.scene.edit_courses import Course, require_road
 from gsrecon.scene.edit_paths import Timed, on_ground
 from gsrecon.scene.edit_sources import asset_of, asset_shape, scene_figure
-from gsrecon.scene.edit_stage import Stage
+from gsrecon.scene.edit_stage import Action, Stage
 from gsrecon.scene.figures import AS_RECORDED, Figure, Shape, Way, shifted
 
 
@@ -79,7 +79,7 @@ class Insert(Course):
 
 
 @dataclass(frozen=True)
-class Swap:
+class Swap(Action):
     """Puts another object's Gaussians on an object's way, standing where it stood."""
 
     do: ClassVar[str] = "swap"

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from gsrecon.scene.edit_stage import Stage
+from gsrecon.scene.edit_stage import Action, Stage
 from gsrecon.scene.figures import Figure, recoloured, shifted
 from gsrecon.scene.sky import Sky
 
@@ -17,17 +17,12 @@ _LARGEST_GAIN = 20.0
 
 
 @dataclass(frozen=True)
-class Remove:
+class Remove(Action):
     """Takes an object out; what other pictures saw behind it is shown."""
 
     do: ClassVar[str] = "remove"
     object: str
     """Id of the object."""
-
-    @property
-    def placed(self) -> str | None:
-        """Id of the object that now is elsewhere, at another time or of another size."""
-        return None
 
     def apply(self, stage: Stage) -> None:
         """Takes it out."""
@@ -39,7 +34,7 @@ class Remove:
 
 
 @dataclass(frozen=True)
-class Hide:
+class Hide(Action):
     """Makes an object disappear for a while, or altogether; it stays in the list of objects."""
 
     do: ClassVar[str] = "hide"
@@ -56,11 +51,6 @@ class Hide:
                 f"from_s and to_s: expected the later one second, got {self.from_s:g}, {self.to_s:g}"
             )
 
-    @property
-    def placed(self) -> str | None:
-        """None: it is where it was."""
-        return None
-
     def apply(self, stage: Stage) -> None:
         """Hides it."""
         figure = stage.cast[self.object]
@@ -69,12 +59,9 @@ class Hide:
         hidden = torch.cat([figure.way.hidden_s, figure.way.hidden_s.new_tensor([[start, stop]])])
         stage.cast.change(replace(figure, way=replace(figure.way, hidden_s=hidden)))
 
-    def classes(self, classes: dict[str, str]) -> None:
-        """As they were."""
-
 
 @dataclass(frozen=True)
-class Move:
+class Move(Action):
     """Moves an object all along its way."""
 
     do: ClassVar[str] = "move"
@@ -97,12 +84,9 @@ class Move:
         figure = stage.cast[self.object]
         stage.cast.change(replace(figure, way=figure.way.moved(shifted(self.by, self.turn_deg))))
 
-    def classes(self, classes: dict[str, str]) -> None:
-        """As they were."""
-
 
 @dataclass(frozen=True)
-class Retime:
+class Retime(Action):
     """Lets an object do what it does at another time, or faster."""
 
     do: ClassVar[str] = "retime"
@@ -129,12 +113,9 @@ class Retime:
         figure = stage.cast[self.object]
         stage.cast.change(replace(figure, way=figure.way.retimed(self.rate, self.shift_s)))
 
-    def classes(self, classes: dict[str, str]) -> None:
-        """As they were."""
-
 
 @dataclass(frozen=True)
-class Duplicate:
+class Duplicate(Action):
     """Puts a second one beside an object."""
 
     do: ClassVar[str] = "duplicate"
@@ -167,7 +148,7 @@ class Duplicate:
 
 
 @dataclass(frozen=True)
-class Recolour:
+class Recolour(Action):
     """Gives an object other colours."""
 
     do: ClassVar[str] = "recolour"
@@ -180,22 +161,14 @@ class Recolour:
         if not all(0 <= gain <= _LARGEST_GAIN for gain in self.tint):
             raise ValueError(f"tint: expected three numbers from 0 to {_LARGEST_GAIN:g}, got {self.tint}")
 
-    @property
-    def placed(self) -> str | None:
-        """None: it is where it was."""
-        return None
-
     def apply(self, stage: Stage) -> None:
         """Changes its colours."""
         figure = stage.cast[self.object]
         stage.cast.change(replace(figure, shape=figure.shape.recoloured(self.tint)))
 
-    def classes(self, classes: dict[str, str]) -> None:
-        """As they were."""
-
 
 @dataclass(frozen=True)
-class Exposure:
+class Exposure(Action):
     """Makes one object, or all that is there with the background and the sky, brighter or darker."""
 
     do: ClassVar[str] = "exposure"
@@ -208,11 +181,6 @@ class Exposure:
         if not 0 <= self.gain <= _LARGEST_GAIN:
             raise ValueError(f"gain: expected 0 to {_LARGEST_GAIN:g}, got {self.gain:g}")
 
-    @property
-    def placed(self) -> str | None:
-        """None: everything is where it was."""
-        return None
-
     def apply(self, stage: Stage) -> None:
         """Changes the colours."""
         gain = (self.gain,) * 3
@@ -224,6 +192,3 @@ class Exposure:
 
     def _sky(self, sky: Sky) -> Sky:
         return Sky(sky.texels.detach() * self.gain, sky.id)
-
-    def classes(self, classes: dict[str, str]) -> None:
-        """As they were."""
