@@ -67,7 +67,7 @@ class Train:
         from gsrecon.cli.preflight import tell_findings
         from gsrecon.cli.runs import with_whole_path
         from gsrecon.data.spec import open_drive
-        from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
+        from gsrecon.train.dynamics import actors_of
         from gsrecon.train.run_folder import RunFolder, read_config
 
         config = self._config()  # wrong options are told before a drive is opened
@@ -78,7 +78,7 @@ class Train:
         if begun and config.on_machine_of(TrainConfig()) == TrainConfig():
             # Nothing was said on the command line but of the machine, perhaps: as it was begun.
             config = _continued(read_config(folder), config)
-        tell_findings(log, isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics))
+        tell_findings(log, actors_of(config.dynamics) is not None)
         with self._watched(folder, log) as observers:
             run = fit(log, spec, config, folder, self.resume, self.group, observers=observers)
         if self.group is not None:

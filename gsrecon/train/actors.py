@@ -16,12 +16,12 @@ from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.deformation import Deformation
-from gsrecon.scene.deformation_config import DeformationConfig, Extent
+from gsrecon.scene.deformation_config import Extent
 from gsrecon.scene.trajectories import Trajectories
 from gsrecon.train.boxes import BOTTOM_M, Boxes
 from gsrecon.train.coloring import colors_in, sweeps_in_pictures
-from gsrecon.train.config import InitialPoints
-from gsrecon.train.dynamics import ActorsConfig
+from gsrecon.train.config import InitialPoints, TrainConfig
+from gsrecon.train.dynamics import ActorsConfig, actors_of, inside_of
 from gsrecon.train.first_gaussians import at_most
 from gsrecon.train.split import Split
 from gsrecon.train.views import Views
@@ -55,14 +55,13 @@ class _Object:
 def usable_tracks(split: Split, config: ActorsConfig) -> tuple[Track, ...]:
     """Tracks that are there in some fitted picture; jumps and objects without extent are told."""
     times = [frame.timestamp_us for frame in split.fitted]
-    padding = round(1e6 * config.padding_s)
     kept = []
     for track in split.log.tracks:
         if not bool((track.size_lwh > 0).all()):
             _log.warning("track %s has the size %s and is left out", track.id, track.size_lwh.tolist())
             continue
         _tell_jumps(track)
-        first, last = track.timestamps_us[0] - padding, track.timestamps_us[-1] + padding
+        first, last = track.timestamps_us[0] - config.padding_us, track.timestamps_us[-1] + config.padding_us
         if is_parked(track, config) or any(first <= time <= last for time in times):
             kept.append(track)
     return tuple(kept)
@@ -77,27 +76,25 @@ def is_parked(track: Track, config: ActorsConfig) -> bool:
 def boxes_of(tracks: Sequence[Track], config: ActorsConfig) -> Boxes:
     """The boxes of usable tracks, at the times at which the scene has the objects there."""
     parked = [is_parked(track, config) for track in tracks]
-    return Boxes(tracks, round(1e6 * config.padding_s), parked)
+    return Boxes(tracks, config.padding_us, parked)
 
 
 def start_actors(
     split: Split,
     views: Views,
     boxes: Boxes,
-    config: ActorsConfig,
-    initial: InitialPoints,
-    sh_degree: int,
-    inside: DeformationConfig | None,
+    run: TrainConfig,
     generator: torch.Generator,
 ) -> RigidActors | None:
-    """The annotated objects as one node; None where there is none."""
-    tracks = boxes.tracks
+    """The annotated objects as one node, as the settings of a run model them; None where there is none."""
+    tracks, config, inside = boxes.tracks, actors_of(run.dynamics), inside_of(run.dynamics)
+    assert config is not None
     if not tracks:
         _log.warning("%s: no track is there in a fitted picture, so no object is modelled", split.log.name)
         return None
-    found = _lidar_points(split, views, boxes, config, initial)
+    found = _lidar_points(split, views, boxes, config, run.initial)
     objects = [_object(track, *found[k], config) for k, track in enumerate(tracks)]
-    shape = InitialGaussians(sh_degree=sh_degree, opacity=initial.opacity)
+    shape = InitialGaussians(sh_degree=run.sh_degree, opacity=run.initial.opacity)
     gaussians = Gaussians.concatenate([_gaussians(thing, shape) for thing in objects])
     labels = torch.repeat_interleave(
         torch.arange(len(tracks), dtype=torch.int32), torch.tensor([len(thing.points) for thing in objects])

@@ -41,6 +41,11 @@ class ActorsConfig:
     )
     """Objects whose category holds one of these words are not rigid."""
 
+    @property
+    def padding_us(self) -> int:
+        """`padding_s` [us]."""
+        return round(1e6 * self.padding_s)
+
 
 @dataclass(frozen=True)
 class NoDynamics:
@@ -85,3 +90,19 @@ class ActorAndDeformationDynamics:
 
 DynamicsConfig = NoDynamics | DeformationDynamics | ActorDynamics | ActorAndDeformationDynamics
 """The dynamics a user can choose from."""
+
+
+def actors_of(dynamics: DynamicsConfig) -> ActorsConfig | None:
+    """How annotated objects are set up; None where none is modelled."""
+    return dynamics.actors if isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics) else None
+
+
+def field_of(dynamics: DynamicsConfig) -> DeformationConfig | None:
+    """Deformation of what has no box; None where it stands still."""
+    wanted = isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics)
+    return dynamics.background if wanted else None
+
+
+def inside_of(dynamics: DynamicsConfig) -> DeformationConfig | None:
+    """Deformation inside the boxes of objects that are not rigid; None where all are."""
+    return dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None

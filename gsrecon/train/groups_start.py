@@ -23,7 +23,7 @@ from gsrecon.train.beyond_lidar import points_beyond_lidar
 from gsrecon.train.boxes import Boxes
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.corrections import first_corrections
-from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
+from gsrecon.train.dynamics import actors_of
 from gsrecon.train.first_gaussians import at_most, first_gaussians
 from gsrecon.train.initialise import background_node, lidar_points, passing_finder, start_scene
 from gsrecon.train.lidar_passing import Passing, PassingFinder
@@ -56,17 +56,16 @@ class Objects:
     @staticmethod
     def of(split: Split, plan: GroupPlan, config: TrainConfig) -> "Objects":
         """None where the settings model no objects."""
-        dynamics = config.dynamics
-        if not isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics):
+        actors = actors_of(config.dynamics)
+        if actors is None:
             return Objects((), (), None)
-        tracks = usable_tracks(split, dynamics.actors)
-        padding_us = round(1e6 * dynamics.actors.padding_s)
+        tracks = usable_tracks(split, actors)
         times = np.array([frame.timestamp_us for frame in plan.recording.frames], dtype=np.int64)
         groups = tuple(
-            plan.groups_of_object(_places(track, times, is_parked(track, dynamics.actors), padding_us))
+            plan.groups_of_object(_places(track, times, is_parked(track, actors), actors.padding_us))
             for track in tracks
         )
-        return Objects(tracks, groups, boxes_of(tracks, dynamics.actors))
+        return Objects(tracks, groups, boxes_of(tracks, actors))
 
     def as_planned(self, planned: Mapping[str, ObjectGroups]) -> "Objects":
         """Each where a plan has it; those that it does not list stay where they are."""
@@ -82,26 +81,15 @@ class Objects:
         self, graph: SceneGraph, part: "Part", group: int, config: TrainConfig, generator: torch.Generator
     ) -> None:
         """Numbers all objects, the same in every group, and adds the node of those at home in one."""
-        dynamics = config.dynamics
-        if not isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics):
+        actors = actors_of(config.dynamics)
+        if actors is None:
             return
         for track in self.tracks:
             graph.objects.append(track.id)
         own = [
             track for track, of_track in zip(self.tracks, self.groups, strict=True) if of_track.home == group
         ]
-        boxes = boxes_of(own, dynamics.actors)
-        inside = dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None
-        node = start_actors(
-            part.split,
-            part.views,
-            boxes,
-            dynamics.actors,
-            config.initial,
-            config.sh_degree,
-            inside,
-            generator,
-        )
+        node = start_actors(part.split, part.views, boxes_of(own, actors), config, generator)
         if node is not None:
             graph.add(node)
 

@@ -23,12 +23,7 @@ from gsrecon.train.boxes import Boxes
 from gsrecon.train.coloring import colors_in, sweeps_in_pictures
 from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.corrections import first_corrections
-from gsrecon.train.dynamics import (
-    ActorAndDeformationDynamics,
-    ActorDynamics,
-    DeformationDynamics,
-    DynamicsConfig,
-)
+from gsrecon.train.dynamics import DynamicsConfig, actors_of, field_of
 from gsrecon.train.first_gaussians import at_most, first_gaussians
 from gsrecon.train.lidar_evidence import gather_evidence
 from gsrecon.train.lidar_passing import Passing, PassingFinder
@@ -57,8 +52,11 @@ def start_scene(split: Split, views: Views, config: TrainConfig, generator: torc
     finder = passing_finder(split, config)
     background, passing, passes = _background(split, views, config, generator, boxes, finder)
     graph.add(background_node("background", background, split, config.dynamics, generator, passing, passes))
-    if boxes is not None:
-        _add_actors(graph, split, views, boxes, config, generator)
+    actors = None if boxes is None else start_actors(split, views, boxes, config, generator)
+    if actors is not None:
+        for id in actors.object_ids:
+            graph.objects.append(id)
+        graph.add(actors)
     if config.sky_resolution > 0:
         graph.add(Sky.plain(config.sky_resolution, _upper_color(views)))
     for node in first_corrections(split, config):
@@ -87,7 +85,8 @@ def background_node(
         passing: What was seen to pass by; it tells the deformation where it went.
         passes: Which of the Gaussians stand for that.
     """
-    if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):
+    chosen = field_of(dynamics)
+    if chosen is None:
         return StaticGroup(id, gaussians)
     log = split.log
     by_camera = [
@@ -97,7 +96,6 @@ def background_node(
     gaps = [after - before for times in by_camera for before, after in pairwise(times)]
     interval_s = float(np.median(gaps)) if gaps else 0.0
     extent = Extent.around(gaussians.means, [time for times in by_camera for time in times], interval_s)
-    chosen = dynamics.background
     state = torch.full((len(gaussians),), chosen.first_state)
     evidence = gather_evidence(log, gaussians.means) if chosen.lidar_evidence > 0 and log.sweeps else None
     if evidence is not None:
@@ -115,40 +113,15 @@ def background_node(
 
 def passing_finder(split: Split, config: TrainConfig) -> PassingFinder | None:
     """Looks for what passes by, where a field is to carry it and sweeps tell."""
-    dynamics = config.dynamics
-    if not isinstance(dynamics, DeformationDynamics | ActorAndDeformationDynamics):
-        return None
-    wanted = dynamics.background.lidar_evidence > 0 and config.initial.lidar > 0 and split.log.sweeps
+    field = field_of(config.dynamics)
+    wanted = field is not None and field.lidar_evidence > 0 and config.initial.lidar > 0 and split.log.sweeps
     return PassingFinder(split.log) if wanted else None
 
 
 def _boxes(split: Split, config: TrainConfig) -> Boxes | None:
     """The annotated objects that are modelled by themselves, if any are to be."""
-    if not isinstance(config.dynamics, ActorDynamics | ActorAndDeformationDynamics):
-        return None
-    actors = config.dynamics.actors
-    return boxes_of(usable_tracks(split, actors), actors)
-
-
-def _add_actors(
-    graph: SceneGraph,
-    split: Split,
-    views: Views,
-    boxes: Boxes,
-    config: TrainConfig,
-    generator: torch.Generator,
-) -> None:
-    dynamics = config.dynamics
-    assert isinstance(dynamics, ActorDynamics | ActorAndDeformationDynamics)
-    inside = dynamics.inside if isinstance(dynamics, ActorAndDeformationDynamics) else None
-    node = start_actors(
-        split, views, boxes, dynamics.actors, config.initial, config.sh_degree, inside, generator
-    )
-    if node is None:
-        return
-    for id in node.object_ids:
-        graph.objects.append(id)
-    graph.add(node)
+    actors = actors_of(config.dynamics)
+    return None if actors is None else boxes_of(usable_tracks(split, actors), actors)
 
 
 def _background(

@@ -18,7 +18,7 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import GaussianNode
 from gsrecon.scene.sky import Sky
 from gsrecon.train.config import Rate, TrainConfig
-from gsrecon.train.dynamics import ActorAndDeformationDynamics, ActorDynamics
+from gsrecon.train.dynamics import actors_of
 from gsrecon.train.optim import Optimizer
 from gsrecon.train.parked import in_parked_boxes
 from gsrecon.train.sampler import Sampler
@@ -125,11 +125,10 @@ class TrainState:
 
 def _density(node: GaussianNode, config: TrainConfig) -> DensityConfig:
     """Objects have a cap of their own."""
-    if isinstance(node, RigidActors) and isinstance(
-        config.dynamics, ActorDynamics | ActorAndDeformationDynamics
-    ):
-        return replace(config.density, cap=config.dynamics.actors.cap)
-    return config.density
+    actors = actors_of(config.dynamics)
+    if actors is None or not isinstance(node, RigidActors):
+        return config.density
+    return replace(config.density, cap=actors.cap)
 
 
 def _rate(graph: SceneGraph, name: str, config: TrainConfig) -> Rate:
