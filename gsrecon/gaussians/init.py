@@ -86,6 +86,15 @@ def thin_by_voxels(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, "
     return order[first].sort().values
 
 
+def thin_to_most(points: Float[Tensor, "N 3"], size: float, most: int) -> Int64[Tensor, " M"]:
+    """Rows of one point a voxel of an edge [m], which grows until there are at most so many."""
+    rows = thin_by_voxels(points, size)
+    while len(rows) > most:
+        size *= 1.25
+        rows = thin_by_voxels(points, size)
+    return rows
+
+
 def _voxel_numbers(points: Float[Tensor, "N 3"], size: float) -> Int64[Tensor, " N"]:
     """A number for each voxel."""
     numbers, count = torch.zeros(len(points), dtype=torch.int64, device=points.device), 1

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gsrecon.data.log import Track
 from gsrecon.gaussians.gaussians import Gaussians
-from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_by_voxels
+from gsrecon.gaussians.init import InitialGaussians, gaussians_from_points, thin_to_most
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.knn import mean_neighbour_distance
 from gsrecon.scene.actors import RigidActors
@@ -171,11 +171,7 @@ def _thinned(
     if not parts:
         return torch.zeros(0, 3), torch.zeros(0, 3)
     points, colors = (torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True))
-    edge = config.lidar_voxel_m
-    rows = thin_by_voxels(points, edge)
-    while len(rows) > config.most_points:
-        edge *= 1.25
-        rows = thin_by_voxels(points, edge)
+    rows = thin_to_most(points, config.lidar_voxel_m, config.most_points)
     return points[rows], colors[rows]
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from gsrecon.data.log import DrivingLog
-from gsrecon.gaussians.init import thin_by_voxels
+from gsrecon.gaussians.init import thin_to_most
 from gsrecon.train.lidar_evidence import RangePicture
 
 _ASKED = (2, 3, 5, 8, 12, 18, 26, 40, 60)
@@ -238,11 +238,7 @@ def _keys(track: list[_Cluster]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tenso
         parts = [cluster.points + velocity * (times[key] - cluster.time_s) for cluster in near]
         points = torch.from_numpy(np.concatenate(parts)).float()
         colors = torch.from_numpy(np.concatenate([cluster.colors for cluster in near])).float()
-        edge = _VOXEL_M
-        rows = thin_by_voxels(points, edge)
-        while len(rows) > _MOST_POINTS:
-            edge *= 1.25
-            rows = thin_by_voxels(points, edge)
+        rows = thin_to_most(points, _VOXEL_M, _MOST_POINTS)
         count = len(rows)
         yield (
             points[rows],
