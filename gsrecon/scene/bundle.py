@@ -6,6 +6,8 @@ manifest.json       format version, sizes and SHA-256 sums
 """
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,16 @@ from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.node import Node
 from gsrecon.scene.objects import ObjectTable
 from gsrecon.scene.recording import Recording
-from gsrecon.scene.sealed import MANIFEST, check_sealed, manifest, write_sealed
+from gsrecon.scene.sealed import MANIFEST, check_sealed, manifest, read_sealed, write_sealed
 from gsrecon.scene.sky import Sky
 from gsrecon.scene.static import StaticGroup
 
-NODE_KINDS: dict[str, type[Node]] = {
+_NODE_KINDS: dict[str, type[Node]] = {
     kind.kind: kind for kind in (StaticGroup, DeformableField, RigidActors, Sky, Appearance, CameraRefinement)
 }
 """Types of nodes by the name a stored scene calls them."""
 
-_STORED_SETTINGS = ("mode", "near_plane", "far_plane", "eps2d")
+_SCENE = "scene.json"
 
 
 def save_scene(graph: SceneGraph, folder: Path) -> None:
@@ -58,17 +60,42 @@ def load_scene(folder: Path, device: torch.device | str = "cpu") -> SceneGraph:
     """
     folder = find_scene(Path(folder))
     files = check_sealed(folder)
-    try:
-        stored = json.loads(files["scene.json"].read_bytes())
-        nodes = [_restored(entry, files[entry["file"]], device) for entry in stored["nodes"]]
+    with misfits_explained(folder / _SCENE, "scene"):
+        stored = json.loads(files[_SCENE].read_bytes())
+        nodes = [_restored(entry, read_tensors(files[entry["file"]], device)) for entry in stored["nodes"]]
         recording = None if stored["recording"] is None else Recording.from_json(stored["recording"])
         settings = RasterizeSettings(**stored["settings"])
         return SceneGraph(nodes, ObjectTable(stored["objects"]), recording, settings)
-    except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder / 'scene.json'}: the scene does not fit this gsrecon ({error!r}); use the gsrecon that "
-            "wrote it"
-        ) from error
+
+
+def load_nodes(
+    folder: Path, wanted: Callable[[dict[str, Any]], bool], of_rows: bool = False
+) -> Iterator[Node]:
+    """Some nodes of a scene bundle, one after the other; the files of the others are not read.
+
+    Args:
+        folder: The bundle itself.
+        wanted: Says by its entry in the bundle whether a node is.
+        of_rows: Rows will be taken of what stands still, at once: it need not be in memory as a whole.
+
+    Raises:
+        CheckpointError: The scene is missing, damaged, or of another version of gsrecon.
+    """
+    with misfits_explained(folder / _SCENE, "scene"):
+        entries = {entry["file"]: entry for entry in _stored(folder)["nodes"] if wanted(entry)}
+        paths = check_sealed(folder, lambda name: name in entries)
+        for name, entry in entries.items():
+            read = mapped_tensors if of_rows and entry["kind"] == StaticGroup.kind else read_tensors
+            yield _restored(entry, read(paths[name]))
+
+
+def load_object_ids(folder: Path) -> list[str]:
+    """All objects that a scene bundle numbers, in the order of their numbers.
+
+    Raises:
+        CheckpointError: The bundle is not there or damaged.
+    """
+    return _stored(folder)["objects"]
 
 
 def find_scene(folder: Path) -> Path:
@@ -78,7 +105,7 @@ def find_scene(folder: Path) -> Path:
         CheckpointError: There is none.
     """
     for inner in (folder, folder / "scene", folder / "checkpoints" / "latest" / "scene"):
-        if (inner / "scene.json").is_file():
+        if (inner / _SCENE).is_file():
             return inner
     if (folder / "groups" / "plan").is_dir():
         raise CheckpointError(
@@ -104,12 +131,32 @@ def scene_files(graph: SceneGraph) -> dict[str, bytes]:
     stored = {
         "nodes": entries,
         "objects": graph.objects.ids,
-        "settings": {name: getattr(graph.settings, name) for name in _STORED_SETTINGS},
+        "settings": settings_to_json(graph.settings),
         "recording": None if graph.recording is None else graph.recording.to_json(),
     }
-    files["scene.json"] = json.dumps(stored, indent=1).encode()
+    files[_SCENE] = json.dumps(stored, indent=1).encode()
     files[MANIFEST] = manifest(files)
     return files
+
+
+def settings_to_json(settings: RasterizeSettings) -> dict[str, Any]:
+    """How a scene is drawn, as far as it is the scene's own affair."""
+    return {name: getattr(settings, name) for name in ("mode", "near_plane", "far_plane", "eps2d")}
+
+
+@contextmanager
+def misfits_explained(path: Path, what: str) -> Iterator[None]:
+    """Turns what was stored, but is not as this gsrecon stores it, into one sentence.
+
+    Raises:
+        CheckpointError: The block could not make sense of it.
+    """
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f"{path}: the {what} does not fit this gsrecon ({error!r}); use the gsrecon that wrote it"
+        ) from error
 
 
 def tensors_to_bytes(tensors: dict[str, Tensor]) -> bytes:
@@ -127,8 +174,12 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Te
     return {name: tensor.to(device, copy=True) for name, tensor in mapped_tensors(path).items()}
 
 
-def _restored(entry: dict[str, Any], path: Path, device: torch.device | str) -> Node:
-    kind = NODE_KINDS.get(entry["kind"])
+def _stored(folder: Path) -> dict[str, Any]:
+    return json.loads(read_sealed(folder, lambda name: name == _SCENE)[_SCENE])
+
+
+def _restored(entry: dict[str, Any], tensors: dict[str, Tensor]) -> Node:
+    kind = _NODE_KINDS.get(entry["kind"])
     if kind is None:
         raise ValueError(f"node {entry['id']!r} is of the unknown kind {entry['kind']!r}")
-    return kind.restored(entry["id"], entry["settings"], read_tensors(path, device))
+    return kind.restored(entry["id"], entry["settings"], tensors)

@@ -20,7 +20,7 @@ from gsrecon.scene.bundle import load_scene
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.groups import GroupPlan
-from gsrecon.scene.groups_store import GroupStore, owned_parts
+from gsrecon.scene.groups_store import GroupStore, latest_scene, owned_parts
 from gsrecon.scene.halo import Halo
 from gsrecon.scene.node import Node
 from gsrecon.scene.objects import ObjectTable
@@ -69,9 +69,7 @@ class GroupedScene:
     def __len__(self) -> int:
         """Number of Gaussians of all groups and the far field."""
         folders = [self._store.shared, *(self._store.group(k) for k in range(len(self.plan)))]
-        return sum(
-            _gaussians(folder / "latest" / "scene", folder == self._store.shared) for folder in folders
-        )
+        return sum(_gaussians(latest_scene(folder), folder == self._store.shared) for folder in folders)
 
     def group(self, number: int) -> SceneGraph:
         """All that pictures of a group draw.

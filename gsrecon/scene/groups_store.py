@@ -7,22 +7,26 @@ groups/001/latest/scene/         ...
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from gsrecon.errors import CheckpointError
 from gsrecon.gaussians.resample import Resample
 from gsrecon.ops.settings import RasterizeSettings
 from gsrecon.scene.actors import RigidActors
 from gsrecon.scene.appearance import Appearance
-from gsrecon.scene.bundle import NODE_KINDS, load_scene, mapped_tensors, read_tensors
+from gsrecon.scene.bundle import (
+    load_nodes,
+    load_object_ids,
+    load_scene,
+    misfits_explained,
+    settings_to_json,
+)
 from gsrecon.scene.camera_refinement import CameraRefinement
 from gsrecon.scene.figures import some_of
 from gsrecon.scene.graph import SceneGraph
@@ -30,7 +34,7 @@ from gsrecon.scene.groups import GroupPlan, Groups, ObjectGroups
 from gsrecon.scene.halo import Halo
 from gsrecon.scene.node import GaussianNode, Node, node_on
 from gsrecon.scene.recording import Recording
-from gsrecon.scene.sealed import check_sealed, read_sealed, write_sealed
+from gsrecon.scene.sealed import read_sealed, write_sealed
 from gsrecon.scene.static import StaticGroup
 
 FAR, BACKGROUND = "far", "background"
@@ -80,9 +84,7 @@ class GroupStore:
             "starts_us": plan.starts_us,
             "groups": asdict(plan.groups),
             "recording": plan.recording.to_json(),
-            "settings": {
-                name: getattr(settings, name) for name in ("mode", "near_plane", "far_plane", "eps2d")
-            },
+            "settings": settings_to_json(settings),
         }
         if plan.objects:
             stored["objects"] = {id: asdict(of_object) for id, of_object in plan.objects.items()}
@@ -95,7 +97,7 @@ class GroupStore:
             CheckpointError: The plan is missing, damaged, or of another version of gsrecon.
         """
         files = read_sealed(self.folder / "plan")
-        try:
+        with misfits_explained(self.folder / "plan" / "plan.json", "plan"):
             stored = json.loads(files["plan.json"])
             recording = Recording.from_json(stored["recording"])
             objects = {
@@ -104,11 +106,6 @@ class GroupStore:
             }
             plan = GroupPlan(recording, tuple(stored["starts_us"]), Groups(**stored["groups"]), objects)
             return plan, RasterizeSettings(**stored["settings"])
-        except (KeyError, ValueError, TypeError) as error:
-            raise CheckpointError(
-                f"{self.folder / 'plan' / 'plan.json'}: the plan does not fit this gsrecon ({error!r}); use "
-                "the gsrecon that wrote it"
-            ) from error
 
     def own(self, number: int, device: torch.device | str = "cpu") -> SceneGraph:
         """What a group owns, as stored last, on a device.
@@ -116,7 +113,7 @@ class GroupStore:
         Raises:
             CheckpointError: The group is not there or damaged.
         """
-        return load_scene(self.group(number) / "latest" / "scene", device)
+        return load_scene(latest_scene(self.group(number)), device)
 
     def surround(self, graph: SceneGraph, number: int, plan: GroupPlan) -> None:
         """Adds all that a group draws and does not own, frozen: halo, far field, sky, cameras' constants.
@@ -125,7 +122,7 @@ class GroupStore:
         """
         device = graph.device
         shared = {
-            node.id: node_on(node, device) for node in _nodes(self.shared / "latest" / "scene", _is_shared)
+            node.id: node_on(node, device) for node in load_nodes(latest_scene(self.shared), _is_shared)
         }
         for node in shared.values():
             if node.id in graph:
@@ -135,7 +132,7 @@ class GroupStore:
         focal = max(float(camera.K[0, 0]) for camera in plan.recording.cameras.values())
         neighbours = plan.neighbours(number)
         for other in neighbours:
-            for node in _nodes(self.group(other) / "latest" / "scene", _is_drawn, of_rows=True):
+            for node in load_nodes(latest_scene(self.group(other)), _is_drawn, of_rows=True):
                 if not isinstance(node, GaussianNode):
                     continue
                 if not node.object_ids:
@@ -179,7 +176,7 @@ class GroupStore:
 
     def _of_objects(self, number: int) -> Iterator[RigidActors]:
         """The nodes of a group's objects under the names they are lent by; nothing else of it is read."""
-        for node in _nodes(self.group(number) / "latest" / "scene", _has_objects):
+        for node in load_nodes(latest_scene(self.group(number)), _has_objects):
             assert isinstance(node, RigidActors)
             node.id = lent_id(node.id, number)
             yield node
@@ -190,12 +187,11 @@ class GroupStore:
         Raises:
             CheckpointError: The first group is not there or damaged.
         """
-        folder = self.group(0) / "latest" / "scene"
-        return json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])["objects"]
+        return load_object_ids(latest_scene(self.group(0)))
 
     def corrections(self, plan: GroupPlan) -> list[Node]:
         """Appearance and camera refinement with each picture's rows from the group that owns it."""
-        graph = SceneGraph(list(_nodes(self.shared / "latest" / "scene", _is_correction)))
+        graph = SceneGraph(list(load_nodes(latest_scene(self.shared), _is_correction)))
         self._correct(graph, None, plan, {})
         return list(graph)
 
@@ -210,12 +206,17 @@ class GroupStore:
         for other in range(len(plan)):
             if other == number or not (self.group(other) / "latest").exists():
                 continue
-            for node in _nodes(self.group(other) / "latest" / "scene", _is_correction):
+            for node in load_nodes(latest_scene(self.group(other)), _is_correction):
                 rows = owners[node.id] == other
                 for parameter in _OF_PICTURES[node.id]:
                     table, known = graph[node.id].parameters()[parameter], node.parameters()[parameter]
                     with torch.no_grad():
                         table[rows] = known[rows].to(table.device)
+
+
+def latest_scene(checkpoints: Path) -> Path:
+    """The scene bundle that was stored last."""
+    return checkpoints / "latest" / "scene"
 
 
 def lent_id(id: str, number: int) -> str:
@@ -245,31 +246,6 @@ def only_own_pictures(graph: SceneGraph, number: int, plan: GroupPlan) -> None:
             graph[id].parameters()[parameter].register_hook(lambda gradient, owned=owned: gradient * owned)
 
 
-def _nodes(folder: Path, wanted: Callable[[dict[str, Any]], bool], of_rows: bool = False) -> Iterator[Node]:
-    """Some nodes of a stored scene, one after the other; the files of the others are not read.
-
-    Args:
-        folder: The scene's bundle.
-        wanted: Says by its entry in the bundle whether a node is.
-        of_rows: Rows will be taken of what stands still, at once: it need not be in memory as a whole.
-
-    Raises:
-        CheckpointError: The scene is missing, damaged, or of another version of gsrecon.
-    """
-    try:
-        stored = json.loads(read_sealed(folder, lambda name: name == "scene.json")["scene.json"])
-        entries = {entry["file"]: entry for entry in stored["nodes"] if wanted(entry)}
-        paths = check_sealed(folder, lambda name: name in entries)
-        for name, entry in entries.items():
-            read = mapped_tensors if of_rows and entry["kind"] == StaticGroup.kind else read_tensors
-            yield NODE_KINDS[entry["kind"]].restored(entry["id"], entry["settings"], read(paths[name]))
-    except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{folder / 'scene.json'}: the scene does not fit this gsrecon ({error!r}); use the gsrecon that "
-            "wrote it"
-        ) from error
-
-
 def _is_correction(entry: dict[str, Any]) -> bool:
     return entry["id"] in _OF_PICTURES
 
@@ -289,7 +265,7 @@ def _has_objects(entry: dict[str, Any]) -> bool:
 
 def owned_parts(store: GroupStore, plan: GroupPlan) -> Iterator[SceneGraph]:
     """Every Gaussian of the scene once: the far field, then group after group."""
-    far = list(_nodes(store.shared / "latest" / "scene", lambda entry: entry["id"] == FAR))
+    far = list(load_nodes(latest_scene(store.shared), lambda entry: entry["id"] == FAR))
     if far:
         yield SceneGraph(far, recording=plan.recording)
     for number in range(len(plan)):

@@ -12,12 +12,18 @@ import os
 import shutil
 from pathlib import Path
 
-import safetensors
 import torch
 
 from gsrecon.errors import CheckpointError, TrainingError
 from gsrecon.ops.device import pick_device
-from gsrecon.scene.bundle import load_scene, mapped_tensors, read_tensors, scene_files, tensors_to_bytes
+from gsrecon.scene.bundle import (
+    load_scene,
+    mapped_tensors,
+    misfits_explained,
+    read_tensors,
+    scene_files,
+    tensors_to_bytes,
+)
 from gsrecon.scene.sealed import check_sealed, disk_errors_explained, write_sealed
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.state import TrainState
@@ -109,7 +115,7 @@ def _read(path: Path, pictures: int, config: TrainConfig) -> TrainState:
     files = check_sealed(path, lambda name: name.startswith("training/"))
     graph = load_scene(path / "scene", pick_device(config.device, config.backend))
     graph.trainable()
-    try:
+    with misfits_explained(path, "training state"):
         counters = json.loads(files["training/counters.json"].read_bytes())
         random = read_tensors(files["training/random.safetensors"])
         generator = torch.Generator()
@@ -122,10 +128,6 @@ def _read(path: Path, pictures: int, config: TrainConfig) -> TrainState:
         state.progress = counters["progress"]
         state.seconds = counters["seconds"]
         state.squared_error = counters["squared_error"]
-    except (KeyError, ValueError, safetensors.SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: the training state does not fit this gsrecon ({error!r}); use the gsrecon that wrote it"
-        ) from error
     return state
 
 
