@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from gsrecon.cli.runs import Run
 from gsrecon.data.log import CameraFrame, DrivingLog
@@ -26,6 +25,7 @@ from gsrecon.labels.edited_tracks import edited_tracks
 from gsrecon.labels.subjects import subjects
 from gsrecon.labels.views import LabeledView, Labeler
 from gsrecon.scene.bundle import load_scene
+from gsrecon.scene.camera_refinement import refined_pose
 from gsrecon.scene.edits import Edit, Move, Remove, Surroundings, apply_edits, fresh_copy
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.train.split import Split
@@ -83,12 +83,10 @@ class Bench:
         things = subjects(edited_tracks(self.log.tracks, edits, graph))
         labeler = Labeler(things, self.log.lanes, RefinedPoses(self.log, graph.camera_refinement))
         for frame in frames:
-            pose = torch.from_numpy(frame.world_from_cam)
-            if graph.camera_refinement is not None:
-                time_s = graph.recording.time_s(frame.timestamp_us)
-                pose = graph.camera_refinement.refine(pose, frame.camera, time_s).detach().cpu()
+            time_s = graph.recording.time_s(frame.timestamp_us)
+            pose = refined_pose(graph.camera_refinement, frame.world_from_cam, frame.camera, time_s)
             lens = graph.recording.cameras[frame.camera]
-            yield frame, labeler.view(graph, lens, pose.double().numpy(), frame.timestamp_us)
+            yield frame, labeler.view(graph, lens, pose, frame.timestamp_us)
 
     def changed(self, id: str, by: tuple[float, float, float] | None) -> ToyDrive:
         """The same street with one object moved along its own axes, or without it."""

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 
 from gsrecon.errors import CheckpointError
 from gsrecon.labels.alignment import Alignment, pose_errors
-from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.camera_refinement import CameraRefinement, refined_pose
 from gsrecon.scene.groups_scene import Scene
 from gsrecon.scene.recording import Recording
 
@@ -47,23 +46,14 @@ def refined_facts(recording: Recording, refinement: CameraRefinement | None) -> 
     camera = next(iter(recording.cameras))
     frames = [frame for frame in recording.frames if frame.camera == camera]
     recorded = np.stack([frame.world_from_cam for frame in frames])
-    refined = recorded
-    if refinement is not None:
-        refined = np.stack(
-            [
-                refinement.refine(
-                    torch.from_numpy(frame.world_from_cam), camera, recording.time_s(frame.timestamp_us)
-                )
-                .detach()
-                .cpu()
-                .numpy()
-                for frame in frames
-            ]
-        )
+    refined = [
+        refined_pose(refinement, frame.world_from_cam, camera, recording.time_s(frame.timestamp_us))
+        for frame in frames
+    ]
     return {
         "poses": "the data set's, corrected by training",
         "camera": camera,
-        **_residuals(*pose_errors(recorded, refined)),
+        **_residuals(*pose_errors(recorded, np.stack(refined))),
         **_ways(recorded, refined),
     }
 

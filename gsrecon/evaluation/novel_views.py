@@ -12,6 +12,7 @@ from gsrecon.data.pictures import to_uint8
 from gsrecon.errors import SpecError
 from gsrecon.evaluation.pictures import RGB
 from gsrecon.geometry.paths import CameraPath, recorded_path, shift_left
+from gsrecon.scene.camera_refinement import refined_pose
 from gsrecon.scene.groups_scene import Scene, for_pose
 from gsrecon.scene.recording import RecordedCamera, Recording
 from gsrecon.scene.render import Backend, camera_at, render
@@ -45,11 +46,11 @@ def driven_path(graph: Scene, camera: str | None = None, left_m: float = 0.0) ->
     if not frames:
         raise SpecError(f"camera {lens.name} has no recorded pictures; name another one")
     times_s = [recording.time_s(frame.timestamp_us) for frame in frames]
-    poses = [torch.from_numpy(frame.world_from_cam).double() for frame in frames]
-    if graph.camera_refinement is not None:
-        refine = graph.camera_refinement.refine
-        poses = [refine(pose, lens.name, t).detach().cpu() for pose, t in zip(poses, times_s, strict=True)]
-    path = recorded_path(torch.tensor(times_s, dtype=torch.float64), torch.stack(poses))
+    poses = [
+        refined_pose(graph.camera_refinement, frame.world_from_cam, lens.name, time_s)
+        for frame, time_s in zip(frames, times_s, strict=True)
+    ]
+    path = recorded_path(torch.tensor(times_s, dtype=torch.float64), torch.from_numpy(np.stack(poses)))
     return shift_left(path, left_m, torch.from_numpy(lens.ego_from_cam)) if left_m else path
 
 

@@ -18,8 +18,9 @@ from gsrecon.labels.trust import Trust
 from gsrecon.labels.views import SKY, LabeledView, Labeler, ObjectInView
 from gsrecon.labels.visibility import box_around, visibility_level
 from gsrecon.ops.metrics import psnr
+from gsrecon.scene.camera_refinement import refined_pose
 from gsrecon.scene.groups_scene import Scene, for_pose
-from gsrecon.scene.recording import RecordedCamera, RecordedFrame, Recording
+from gsrecon.scene.recording import RecordedCamera, RecordedFrame
 
 LARGE_PX = 12
 """Objects whose box has no edge longer than this are left out of the comparison with the truth [px]."""
@@ -108,7 +109,8 @@ def score_shift(
     tally = _Tally()
     for frame in frames:
         lens = recording.cameras[frame.camera]
-        refined = _refined(scene, recording, frame)
+        time_s = recording.time_s(frame.timestamp_us)
+        refined = refined_pose(scene.camera_refinement, frame.world_from_cam, frame.camera, time_s)
         pose = _shifted(refined, lens, shift_m)
         view = _drawn(scene, labeler, lens, pose, frame.timestamp_us)
         judged = trust.view(lens, pose, view.depth, view.alpha, view.semantic == SKY)
@@ -162,14 +164,6 @@ class _Tally:
 
 def _or_none(average: Callable, values: Sequence[float] | Sequence[bool]) -> float | None:
     return float(average(values)) if values else None
-
-
-def _refined(scene: Scene, recording: Recording, frame: RecordedFrame) -> Float64[np.ndarray, "4 4"]:
-    if scene.camera_refinement is None:
-        return frame.world_from_cam
-    pose = torch.from_numpy(frame.world_from_cam)
-    time_s = recording.time_s(frame.timestamp_us)
-    return scene.camera_refinement.refine(pose, frame.camera, time_s).detach().cpu().numpy()
 
 
 def _shifted(

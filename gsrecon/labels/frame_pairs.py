@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.errors import DatasetError
 from gsrecon.labels.alignment import Alignment
-from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.camera_refinement import CameraRefinement, refined_pose
 
 _FEWEST = 4
 
@@ -80,21 +79,16 @@ def align(
         if scene_times[row] > scene_times[keep[-1]] and source_times[row] > source_times[keep[-1]]:
             keep.append(row)
     annotated_poses = np.stack([frame.world_from_cam for _, frame in pairs])[keep]
-    scene_poses = np.stack([_refined(scene, frame, refinement) for frame, _ in pairs])[keep]
+    refined = [
+        refined_pose(refinement, frame.world_from_cam, frame.camera, scene.time_s(frame.timestamp_us))
+        for frame, _ in pairs
+    ]
+    scene_poses = np.stack(refined)[keep]
     try:
         alignment = Alignment.fit(source_times[keep], annotated_poses, scene_poses)
     except ValueError as error:
         raise DatasetError(f"{annotated.name}: cannot be laid onto {scene.name}: {error}") from error
     return alignment, scene_times[keep], scene_poses
-
-
-def _refined(
-    log: DrivingLog, frame: CameraFrame, refinement: CameraRefinement | None
-) -> Float64[np.ndarray, "4 4"]:
-    if refinement is None:
-        return frame.world_from_cam
-    pose = torch.from_numpy(frame.world_from_cam)
-    return refinement.refine(pose, frame.camera, log.time_s(frame.timestamp_us)).detach().cpu().numpy()
 
 
 def _name(frame: CameraFrame) -> str:

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 
 from gsrecon.labels.adaptor import Adaptor, box_in_scene
 from gsrecon.labels.project import area, project_box
 from gsrecon.labels.subjects import Subject
-from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.camera_refinement import CameraRefinement, refined_pose
 from gsrecon.scene.recording import RecordedFrame, Recording
 
 _FARTHEST_M, _BEHIND_M = 250.0, 3.0
@@ -59,12 +58,11 @@ def fitted(recording: Recording, refinement: CameraRefinement | None = None) -> 
     frames = [frame for frame in recording.frames if not frame.held_out] or list(recording.frames)
     if refinement is None:
         return frames
-    refined = []
-    for frame in frames:
-        pose = torch.from_numpy(frame.world_from_cam)
-        pose = refinement.refine(pose, frame.camera, recording.time_s(frame.timestamp_us))
-        refined.append(replace(frame, world_from_cam=pose.detach().cpu().numpy()))
-    return refined
+    return [
+        replace(frame, world_from_cam=refined_pose(refinement, frame.world_from_cam, frame.camera, time_s))
+        for frame in frames
+        for time_s in (recording.time_s(frame.timestamp_us),)
+    ]
 
 
 def _places(

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int64
 
 from gsrecon.data.trajectory import poses_at
 from gsrecon.errors import SpecError
 from gsrecon.geometry.paths import CameraPath
-from gsrecon.scene.camera_refinement import CameraRefinement
+from gsrecon.scene.camera_refinement import CameraRefinement, refined_pose
 from gsrecon.scene.recording import Recording
 
 
@@ -82,11 +81,9 @@ class Rig:
             for frame in recording.frames:
                 if frame.camera != name or (times and frame.timestamp_us <= times[-1]):
                     continue
-                pose = torch.from_numpy(frame.world_from_cam)
-                if refinement is not None:
-                    pose = refinement.refine(pose, name, recording.time_s(frame.timestamp_us)).detach().cpu()
+                time_s = recording.time_s(frame.timestamp_us)
                 times.append(frame.timestamp_us)
-                poses.append(pose.numpy())
+                poses.append(refined_pose(refinement, frame.world_from_cam, name, time_s))
             if not times:
                 continue
             self._times[name], self._poses[name] = np.array(times, dtype=np.int64), np.stack(poses)

@@ -130,3 +130,19 @@ class CameraRefinement:
         for name in node.parameters():
             setattr(node, name, tensors[name])
         return node
+
+
+def refined_pose(
+    refinement: CameraRefinement | None,
+    world_from_cam: Float64[np.ndarray, "4 4"],
+    camera: str,
+    time_s: float,
+) -> Float64[np.ndarray, "4 4"]:
+    """Where a scene has a recorded camera: its pose as corrected, or as recorded where that was not fitted.
+
+    Raises:
+        ValueError: The camera was not fitted.
+    """
+    if refinement is None:
+        return world_from_cam
+    return refinement.refine(torch.from_numpy(world_from_cam), camera, time_s).detach().cpu().numpy()
