@@ -67,16 +67,6 @@ class SceneSpec:
         """The frames of every camera that are used."""
         return FrameRange(self.start, self.stop, self.stride, self.start_keyframe, self.limit)
 
-    def is_test(self, frame: CameraFrame) -> bool:
-        """True where a frame is held out by its index in the recording.
-
-        Raises:
-            ValueError: The split counts the selection, of which one frame says nothing: see `test_frames`.
-        """
-        if self.test.counted != "recording":
-            raise ValueError("is_test: expected a split that counts the recording; use test_frames(log)")
-        return self.test.holds_out(frame.index)
-
     def train_frames(self, log: DrivingLog) -> tuple[CameraFrame, ...]:
         """The frames to learn from, of the selected frames of a drive."""
         held_out = {id(frame) for frame in self.test_frames(log)}

@@ -1,6 +1,6 @@
 """The film writer: the only module that imports PyAV."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -75,10 +75,3 @@ def film(path: Path | str, pictures_per_second: float = 10.0) -> Iterator[Film]:
         writer = Film(container, pictures_per_second)
         yield writer
         writer._finish()
-
-
-def write_film(path: Path | str, images: Iterable[RGB], pictures_per_second: float = 10.0) -> None:
-    """Writes a sequence of pictures as an mp4 film."""
-    with film(path, pictures_per_second) as writer:
-        for image in images:
-            writer.add(image)

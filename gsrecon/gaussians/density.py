@@ -44,7 +44,7 @@ class DensityStrategy(Protocol):
         ...
 
     def apply(self, change: Resample) -> None:
-        """Moves the statistics along with a change."""
+        """Lets the statistics follow a change, or start anew."""
         ...
 
     def perturb(self, gaussians: Gaussians, mean_rate: float, generator: torch.Generator) -> None:

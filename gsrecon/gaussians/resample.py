@@ -12,14 +12,14 @@ from torch import Tensor
 class Resample:
     """Which old Gaussian every new one comes from, and what is set anew.
 
-    Parameters, optimiser moments, statistics, group lists and object indices all apply this same
-    object, so that their rows can never disagree.
+    Parameters, optimiser moments, states and object indices all apply this same object, so that their rows
+    can never disagree.
     """
 
     parent: Int64[Tensor, " M"]
     """Old row that each of the M new rows is taken from."""
     is_new: Bool[Tensor, " M"]
-    """Rows born by this change: their moments and statistics start at zero."""
+    """Rows born by this change: their moments start at zero."""
     values: Mapping[str, Tensor] = field(default_factory=dict)
     """Whole new tensors [M, ...] for the parameters that change; the others are copied from the parent."""
 
@@ -55,12 +55,6 @@ class Resample:
             changed = value.detach() != old_parameter.detach()[self.parent]
             fresh = fresh | (changed.flatten(1).any(dim=1) if changed.ndim > 1 else changed)
         moved[fresh] = 0
-        return moved
-
-    def statistic(self, old: Tensor) -> Tensor:
-        """A running statistic: carried by survivors, zero for the new."""
-        moved = old[self.parent]
-        moved[self.is_new] = 0
         return moved
 
     def label(self, old: Tensor) -> Tensor:

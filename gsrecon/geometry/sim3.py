@@ -84,44 +84,6 @@ def fit_points(
     return Sim3(scale, rotation, centre_target - scale * (rotation @ centre_source))
 
 
-def fit_points_robustly(
-    source: Float[Tensor, "N 3"],
-    target: Float[Tensor, "N 3"],
-    tolerance: float | None = None,
-    with_scale: bool = True,
-) -> tuple[Sim3, Float64[Tensor, " N"]]:
-    """`fit_points` in which pairs that do not fit lose their say.
-
-    Args:
-        source: Points.
-        target: The same points in the target's frame, at least 3.
-        tolerance: Residual at which a pair has a quarter of its weight, in the target's units; None takes 3
-            times the median residual of each round.
-        with_scale: False keeps the scale at 1.
-
-    Returns:
-        The similarity and the weight of each pair, 1 for a perfect fit.
-
-    Raises:
-        ValueError: As `fit_points`.
-    """
-    weights = torch.ones(len(source), dtype=torch.float64, device=source.device)
-    found = fit_points(source, target, weights, with_scale)
-    spread = float((target.double() - target.double().mean(dim=0)).norm(dim=1).max())
-    last = torch.full_like(weights, torch.inf)
-    for _ in range(_ITERATIONS):
-        residuals = (found.points(source) - target).norm(dim=1)
-        if float((residuals - last).abs().max()) <= _UNMOVED * spread:
-            break
-        last = residuals
-        scale = tolerance if tolerance is not None else 3 * float(residuals.median())
-        # Below a millionth of the spread a residual is rounding, not disagreement.
-        scale = max(scale, 1e-6 * spread)
-        weights = (1 + (residuals / scale) ** 2) ** -2
-        found = fit_points(source, target, weights, with_scale)
-    return found, weights
-
-
 def fit_motions(
     source_from_body: Float[Tensor, "N 4 4"],
     target_from_body: Float[Tensor, "N 4 4"],

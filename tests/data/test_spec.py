@@ -62,7 +62,7 @@ def test_drives_open_by_kind_and_path_with_selection_and_scale(log, tmp_path):
     part, spec = open_drive(str(path))
     assert [(f.camera, f.index) for f in part.frames] == [("right", 1), ("right", 2)]
     assert part.image(part.frames[0]).shape == (4, 6, 3)
-    assert [spec.is_test(frame) for frame in part.frames] == [False, True]
+    assert [frame.index for frame in spec.test_frames(part)] == [2]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +154,6 @@ def test_a_split_of_the_selection_counts_pictures_camera_by_camera(log):
     # Listed: right 1, right 2, left 1, left 2; numbers 0 and 2 are held out.
     assert {(f.camera, f.index) for f in spec.test_frames(part)} == {("right", 1), ("left", 1)}
     assert {(f.camera, f.index) for f in spec.train_frames(part)} == {("right", 2), ("left", 2)}
-    with pytest.raises(ValueError, match="use test_frames"):
-        spec.is_test(part.frames[0])
 
 
 def test_of_240_pictures_listed_camera_by_camera_each_camera_holds_out_every_fourth_of_its_40(log):

@@ -9,14 +9,16 @@ from gsrecon.data.images_settings import ImagesSettings
 from gsrecon.data.images_video import video_pictures
 from gsrecon.data.video import extract_pictures
 from gsrecon.errors import DatasetError
-from gsrecon.evaluation.video import write_film
+from gsrecon.evaluation import video
 
 
 @pytest.fixture
 def film(tmp_path):
     """A second at 30 pictures a second, each brighter than the one before."""
     path = tmp_path / "drive.mp4"
-    write_film(path, [np.full((64, 96, 3), 7 * i, np.uint8) for i in range(30)], 30.0)
+    with video.film(path, 30.0) as writer:
+        for i in range(30):
+            writer.add(np.full((64, 96, 3), 7 * i, np.uint8))
     return path
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from gsrecon.data.pictures import to_uint8
 from gsrecon.evaluation.pictures import depth_picture, error_picture, shrink, turbo, write_png
-from gsrecon.evaluation.video import film, write_film
+from gsrecon.evaluation.video import film
 
 
 def test_a_png_reads_back_the_same(tmp_path: Path) -> None:
@@ -61,7 +61,9 @@ def test_shrinking_averages_and_leaves_small_pictures_alone() -> None:
 
 def test_a_film_of_odd_size_plays_with_even_size_and_keeps_its_colours(tmp_path: Path) -> None:
     images = [np.full((33, 51, 3), level, np.uint8) for level in (40, 120, 200)]
-    write_film(tmp_path / "film.mp4", images, pictures_per_second=12.5)
+    with film(tmp_path / "film.mp4", pictures_per_second=12.5) as writer:
+        for image in images:
+            writer.add(image)
     with av.open(str(tmp_path / "film.mp4")) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.width, stream.codec_context.height) == (52, 34)
@@ -75,12 +77,13 @@ def test_a_film_that_fails_leaves_the_old_one_and_no_rest(tmp_path: Path) -> Non
     path = tmp_path / "film.mp4"
     path.write_bytes(b"old")
 
-    def images():
-        yield np.zeros((16, 16, 3), np.uint8)
-        raise RuntimeError("no more")
+    def fail() -> None:
+        with film(path) as writer:
+            writer.add(np.zeros((16, 16, 3), np.uint8))
+            raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        write_film(path, images())
+        fail()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

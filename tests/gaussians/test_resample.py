@@ -46,14 +46,13 @@ def test_a_moment_survives_where_row_and_value_survive(change):
     assert change.moment("other", old, moment).tolist() == [10.0, 12.0, 13.0, 0.0]
 
 
-def test_statistics_start_at_zero_for_the_new_and_labels_are_inherited(change):
-    assert change.statistic(torch.tensor([5.0, 6.0, 7.0, 8.0])).tolist() == [5.0, 7.0, 8.0, 0.0]
+def test_labels_are_inherited(change):
     assert change.label(torch.tensor([5, 6, 7, 8], dtype=torch.int32)).tolist() == [5, 7, 8, 7]
 
 
 def test_keeping_rows_drops_the_others():
     kept = Resample.keep(torch.tensor([3, 1]))
-    assert kept.statistic(torch.arange(4.0)).tolist() == [3.0, 1.0]
+    assert kept.label(torch.arange(4)).tolist() == [3, 1]
 
 
 def test_values_of_another_length_are_refused():

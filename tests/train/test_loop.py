@@ -75,7 +75,7 @@ def test_a_drive_without_lidar_is_learned(tmp_path):
 
 def test_a_camera_with_held_out_pictures_only_is_scored_with_the_scenes_own_colours(tmp_path):
     log = tiny_drive()
-    extra = [replace(frame, camera="extra") for frame in log.frames if SPEC.is_test(frame)]
+    extra = [replace(frame, camera="extra") for frame in SPEC.test_frames(log)]
     cameras = {**log.cameras, "extra": replace(log.cameras["front"], name="extra")}
     log = replace(log, cameras=cameras, frames=(*log.frames, *extra))
     result = train(log, SPEC, replace(CONFIG, steps=20, evaluations=1), tmp_path)
@@ -128,10 +128,8 @@ def test_a_run_with_a_time_limit_completes_its_schedules(tmp_path):
 def test_pose_corrections_of_held_out_frames_are_never_learned_from_their_pixels(tmp_path):
     """Rubbish in the held-out pictures changes no bit of the scene."""
     log = tiny_drive()
-    frames = tuple(
-        replace(frame, image=np.zeros_like(frame.image)) if SPEC.is_test(frame) else frame
-        for frame in log.frames
-    )
+    rubbish = [replace(frame, image=np.zeros_like(frame.image)) for frame in SPEC.test_frames(log)]
+    frames = (*SPEC.train_frames(log), *rubbish)
     config = replace(CONFIG, steps=20, evaluations=0)
     results = [
         train(log, SPEC, config, tmp_path / "clean"),
@@ -145,7 +143,7 @@ def test_pose_corrections_of_held_out_frames_are_never_learned_from_their_pixels
 
 def test_lidar_of_held_out_frames_changes_no_bit_of_the_scene(tmp_path):
     log = tiny_drive()
-    held_out = {frame.timestamp_us for frame in log.frames if SPEC.is_test(frame)}
+    held_out = {frame.timestamp_us for frame in SPEC.test_frames(log)}
     sweeps = tuple(
         replace(sweep, points=5 * sweep.points) if sweep.timestamp_us in held_out else sweep
         for sweep in log.sweeps

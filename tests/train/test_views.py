@@ -54,7 +54,7 @@ def test_a_split_that_differs_between_cameras_keeps_the_sweeps_beside_fitted_pic
 
 def test_a_drive_without_fitted_frames_is_refused():
     log = tiny_drive()
-    only = replace(log, frames=tuple(frame for frame in log.frames if SPEC.is_test(frame)))
+    only = replace(log, frames=SPEC.test_frames(log))
     with pytest.raises(DatasetError, match=r"no frame is left to fit.*change"):
         Split.of(only, SPEC)
 

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import viser
@@ -20,7 +20,6 @@ from gsrecon_viewer.riding import Ride, ridden_pose
 from gsrecon_viewer.shown import Shown
 
 Drawn = Literal["pictures", "splats"]
-DRAWN: tuple[Drawn, ...] = get_args(Drawn)
 STILL_AFTER_S = 0.2
 """A camera that has not moved for so long is still [s]."""
 LARGEST = 1920
