@@ -22,10 +22,11 @@ from gsrecon.cli.usage import UsageError
 if TYPE_CHECKING:
     from gsrecon.data.log import DrivingLog
     from gsrecon.datasets.labeled import LabelRules
-    from gsrecon.labels.adaptor import AlignedPoses
+    from gsrecon.labels.adaptor import Adaptor, AlignedPoses
     from gsrecon.labels.lidar import LidarSpec
     from gsrecon.labels.rig_paths import PlannedView, Rig, RigSampling
     from gsrecon.scene.camera_refinement import CameraRefinement
+    from gsrecon.scene.recording import Recording
 
 
 @dataclass(frozen=True)
@@ -98,13 +99,11 @@ class ExportDataset:
         """Exports and tells what was written."""
         self._check()
         rules, lidar, sampling = self._parts()
-        from gsrecon.cli.adaptor_facts import recording_of, refined_facts
-        from gsrecon.cli.console import console, counting
+        from gsrecon.cli.adaptor_facts import recording_of
+        from gsrecon.cli.console import counting
         from gsrecon.cli.runs import Run
-        from gsrecon.data.spec import find_spec, open_drive
-        from gsrecon.datasets.export import DOUBTFUL, Provenance, export_dataset
+        from gsrecon.datasets.export import Provenance, export_dataset
         from gsrecon.datasets.rendering import RenderJob
-        from gsrecon.labels.adaptor import RefinedPoses
         from gsrecon.labels.edited_tracks import edited_tracks
         from gsrecon.labels.rig_paths import Rig
         from gsrecon.labels.subjects import subjects
@@ -115,17 +114,8 @@ class ExportDataset:
         run = Run.at(self.run_folder)
         log, _ = run.drive(self.drive)
         scene = open_scene(run.scene_folder)
-        annotated, adaptor = log, RefinedPoses(log, scene.camera_refinement)
-        told = refined_facts(recording_of(scene), scene.camera_refinement)
-        if self.labels is not None:
-            annotated, _ = open_drive(find_spec(self.labels))
-            adaptor, told = self._aligned(log, annotated, scene.camera_refinement)
         recording = recording_of(scene)
-        if not annotated.tracks:
-            console().print(
-                f"{annotated.name} has no annotated objects, so no picture will have a label of one "
-                "(--labels names an annotated recording of the same drive)"
-            )
+        annotated, adaptor, told = self._annotated(log, recording, scene.camera_refinement)
         edits = () if self.edits is None else read_edits(self.edits)
         tracks = annotated.tracks
         if edits:  # a mistake in the list is told before anything is written
@@ -156,28 +146,32 @@ class ExportDataset:
                 for _ in range(count):
                     counter.step()
 
-            card = export_dataset(
-                job,
-                recording,
-                provenance,
-                self.format,
-                Path(folder),
-                rules,
-                self.workers,
-                on_views,
-            )
-        left_out = ", ".join(f"{count} {reason}" for reason, count in card["left out"].items()) or "none"
-        console().print(
-            f"{folder}: {card['pictures']} pictures, {card['labels']} labels; left out: {left_out}\n"
-            f"check it: gsrecon verify {folder}"
-        )
-        doubtful = card["pictures of little trust"]
-        if doubtful:
-            console().print(
-                f"{doubtful} of {card['pictures']} pictures show much that was hardly recorded (trust below "
-                f"{DOUBTFUL:g}); --view-trust {DOUBTFUL:g} leaves them out"
-            )
+            settings = (self.format, Path(folder), rules, self.workers)
+            card = export_dataset(job, recording, provenance, *settings, on_views)
+        _tell(folder, card)
         return 0
+
+    def _annotated(
+        self, log: "DrivingLog", recording: "Recording", refinement: "CameraRefinement | None"
+    ) -> "tuple[DrivingLog, Adaptor, dict[str, Any]]":
+        """The recording with the labels, how they are carried into the scene, and what to tell of that."""
+        from gsrecon.cli.adaptor_facts import refined_facts
+        from gsrecon.cli.console import console
+        from gsrecon.data.spec import find_spec, open_drive
+        from gsrecon.labels.adaptor import RefinedPoses
+
+        if self.labels is None:
+            annotated, adaptor = log, RefinedPoses(log, refinement)
+            told = refined_facts(recording, refinement)
+        else:
+            annotated, _ = open_drive(find_spec(self.labels))
+            adaptor, told = self._aligned(log, annotated, refinement)
+        if not annotated.tracks:
+            console().print(
+                f"{annotated.name} has no annotated objects, so no picture will have a label of one "
+                "(--labels names an annotated recording of the same drive)"
+            )
+        return annotated, adaptor, told
 
     def _aligned(
         self, log: "DrivingLog", annotated: "DrivingLog", refinement: "CameraRefinement | None"
@@ -255,6 +249,24 @@ class ExportDataset:
                 "seed": self.seed,
             }
         return told
+
+
+def _tell(folder: Path, card: dict[str, Any]) -> None:
+    """What was written, and how to check it."""
+    from gsrecon.cli.console import console
+    from gsrecon.datasets.export import DOUBTFUL
+
+    left_out = ", ".join(f"{count} {reason}" for reason, count in card["left out"].items()) or "none"
+    console().print(
+        f"{folder}: {card['pictures']} pictures, {card['labels']} labels; left out: {left_out}\n"
+        f"check it: gsrecon verify {folder}"
+    )
+    doubtful = card["pictures of little trust"]
+    if doubtful:
+        console().print(
+            f"{doubtful} of {card['pictures']} pictures show much that was hardly recorded (trust below "
+            f"{DOUBTFUL:g}); --view-trust {DOUBTFUL:g} leaves them out"
+        )
 
 
 COMMAND = ExportDataset
