@@ -132,10 +132,10 @@ _POOLED_FROM = 1 << 20
 def pooled(like: Tensor, shape: torch.Size | tuple[int, ...]) -> Tensor:
     """Memory for a gradient of that shape, of the type and where `like` is.
 
-    Large arrays on the CPU come from a pool: the system would clear the pages of fresh memory, which takes
-    longer than the work done in them. On a GPU torch's allocator keeps a pool by itself.
+    Large arrays of float32 on the CPU come from a pool: the system would clear the pages of fresh memory,
+    which takes longer than the work done in them. On a GPU torch's allocator keeps a pool by itself.
     """
-    if like.is_cpu and (count := math.prod(shape)) >= _POOLED_FROM:
+    if like.is_cpu and (count := math.prod(shape)) >= _POOLED_FROM and like.dtype is torch.float32:
         return torch.from_numpy(kernels().pooled(count)).view(shape)
     return fresh(like, shape)
 

@@ -116,3 +116,10 @@ def values_filled_by(work):
         work()
     events = profile.key_averages(group_by_input_shape=True)
     return sum(math.prod(event.input_shapes[0]) for event in events if event.key == "aten::fill_")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_memory_for_a_large_gradient_is_of_the_tensors_type(dtype):
+    large = torch.zeros(1 << 20, dtype=dtype)
+    assert _native.pooled_like(large).dtype is dtype
+    assert _native.pooled_like(large).shape == large.shape
