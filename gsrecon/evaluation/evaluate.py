@@ -12,6 +12,7 @@ from torch import Tensor
 from gsrecon.data.counted import counted_pixels
 from gsrecon.data.log import CameraFrame, DrivingLog
 from gsrecon.data.pictures import to_uint8
+from gsrecon.data.seen_depths import seen_depths
 from gsrecon.errors import DatasetError
 from gsrecon.evaluation.gallery import ScoredPicture
 from gsrecon.evaluation.lpips import Lpips
@@ -158,16 +159,13 @@ def _depth_error(
     scored: Bool[Tensor, "H W"],
     max_gap_us: int,
 ) -> float | None:
-    """Median distance from the lidar [m] over pixels where both have depth."""
-    pixels, truth = log.depth_points(frame, max_gap_us)
-    if len(truth) == 0:
-        return None
-    x, y = torch.from_numpy(pixels).floor().long().unbind(1)
-    x, y = x.clamp(0, depth.shape[1] - 1), y.clamp(0, depth.shape[0] - 1)
-    known = scored[y, x] & (depth[y, x] > 0)
+    """Median distance from the lidar [m] over pixels where both have depth and the camera sees the point."""
+    pixels, truth = (torch.from_numpy(values) for values in seen_depths(log, frame, max_gap_us))
+    rendered = depth.reshape(-1)[pixels]
+    known = scored.reshape(-1)[pixels] & (rendered > 0)
     if not bool(known.any()):
         return None
-    return float((depth[y, x] - torch.from_numpy(truth))[known].abs().median())
+    return float((rendered - truth)[known].abs().median())
 
 
 def _require_same_drive(

@@ -39,7 +39,8 @@ class PictureScore:
     static_pixels: int = 0
     """Number of the pixels of `psnr_static`."""
     depth_error_m: float | None = None
-    """Median distance of rendered depth from the lidar's, both along z [m]; None without lidar."""
+    """Median distance of rendered depth from the lidar's, both along z, where the camera sees that far [m];
+    None without lidar."""
     scored_share: float = 1.0
     """Part of the pixels that is scored; the rest is masked."""
     seconds: float = 0.0

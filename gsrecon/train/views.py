@@ -7,21 +7,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import cache
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
 from torch import Tensor
 
 from gsrecon.data.counted import counted_pixels
 from gsrecon.data.log import CameraFrame, DrivingLog
+from gsrecon.data.seen_depths import seen_depths
 from gsrecon.data.spec import SceneSpec
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.train.config import TrainConfig
 from gsrecon.train.split import Split, recorded
 
-_OCCLUDED_RATIO = 1.15
-"""A lidar point is behind something when a point in the neighbouring pixels is nearer by this factor."""
-_NEIGHBOUR_PX = 2
 READERS = max(1, min(8, (os.cpu_count() or 1) - 1))
 """So many pictures are read ahead at the same time."""
 
@@ -172,42 +169,11 @@ class Views:
 
         What is left out of the picture hides what lies behind it all the same.
         """
-        camera = self._log.cameras[frame.camera]
-        places, depths = self._log.depth_points(frame, self._largest_gap_us)
-        column, row = np.floor(places[:, 0]).astype(np.int64), np.floor(places[:, 1]).astype(np.int64)
-        inside = (column >= 0) & (column < camera.width) & (row >= 0) & (row < camera.height) & (depths > 0)
-        kept, nearest = seen_from_here(
-            row[inside] * camera.width + column[inside], depths[inside], camera.width, camera.height
-        )
-        pixels, nearest_depths = torch.from_numpy(kept), torch.from_numpy(nearest)
+        pixels, depths = (torch.from_numpy(v) for v in seen_depths(self._log, frame, self._largest_gap_us))
         counted = counts.reshape(-1)[pixels]
-        return pixels[counted], nearest_depths[counted]
+        return pixels[counted], depths[counted]
 
 
 @cache
 def _readers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(READERS, thread_name_prefix="gsrecon-pictures")
-
-
-def seen_from_here(
-    pixels: Int64[np.ndarray, " M"], depths: Float32[np.ndarray, " M"], width: int, height: int
-) -> tuple[Int32[np.ndarray, " K"], Float32[np.ndarray, " K"]]:
-    """One lidar point a pixel, the nearest, without those that lie behind their neighbours.
-
-    The lidar sits elsewhere than the camera and sees behind things that hide its points from the camera.
-    """
-    nearest = np.full(height * width, np.inf, dtype=np.float32)
-    np.minimum.at(nearest, pixels, depths)
-    around = _nearest_around(_nearest_around(nearest.reshape(height, width), 0), 1).reshape(-1)
-    kept = np.flatnonzero(np.isfinite(nearest) & (nearest <= np.float32(_OCCLUDED_RATIO) * around))
-    return kept.astype(np.int32), nearest[kept]
-
-
-def _nearest_around(depths: Float32[np.ndarray, "H W"], axis: int) -> Float32[np.ndarray, "H W"]:
-    """The least depth among a pixel and its neighbours along one axis."""
-    least = depths.copy()
-    of_least, of_depths = (np.moveaxis(values, axis, 0) for values in (least, depths))
-    for shift in range(1, min(_NEIGHBOUR_PX, len(of_depths) - 1) + 1):
-        np.minimum(of_least[shift:], of_depths[:-shift], out=of_least[shift:])
-        np.minimum(of_least[:-shift], of_depths[shift:], out=of_least[:-shift])
-    return least

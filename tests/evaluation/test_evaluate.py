@@ -114,6 +114,14 @@ def test_depth_is_judged_by_the_lidar_where_there_is_some(scene: SceneGraph, log
     assert evaluate(scene, replace(log, sweeps=())).summary.depth_error_m is None
 
 
+def test_depth_is_not_judged_where_the_lidar_saw_behind_things(scene: SceneGraph, log: DrivingLog) -> None:
+    camera = np.float32([0, 0, 1.5])
+    behind = [replace(s, points=np.concatenate([s.points, 2 * s.points - camera])) for s in log.sweeps]
+    seen = evaluate(scene, log).cameras["front"].depth_error_m
+    assert seen is not None
+    assert evaluate(scene, replace(log, sweeps=tuple(behind))).cameras["front"].depth_error_m == seen
+
+
 def test_lpips_is_not_computed_without_weights(scene: SceneGraph, log: DrivingLog, tmp_path: Path) -> None:
     write_metrics(evaluate(scene, log), tmp_path / "metrics.json")
     written = json.loads((tmp_path / "metrics.json").read_text())

@@ -14,7 +14,7 @@ from gsrecon.train.config import InitialPoints, TrainConfig
 from gsrecon.train.initialise import lidar_points
 from gsrecon.train.sampler import Sampler
 from gsrecon.train.split import Split
-from gsrecon.train.views import Views, seen_from_here
+from gsrecon.train.views import Views
 from tests.pretend_device import DEVICE, pretend_gpu
 from tests.tiny_drive import tiny_log, tiny_scene
 from tests.train.tiny_drive import HEIGHT, SPEC, WIDTH, paint, tiny_drive
@@ -141,14 +141,6 @@ def test_the_sampler_tells_what_it_will_draw(generator):
     assert [sampler.draw(generator) for _ in range(3)] == upcoming
     assert first not in upcoming
     assert len(sampler.upcoming(3)) == 1
-
-
-def test_lidar_behind_a_nearer_neighbour_is_not_seen_from_the_camera():
-    pixels = np.array([0, 1, 1, 30])
-    depths = np.array([10.0, 20.0, 25.0, 20.0], dtype=np.float32)
-    kept, nearest = seen_from_here(pixels, depths, width=40, height=3)
-    assert kept.tolist() == [0, 30]
-    assert nearest.tolist() == [10.0, 20.0]
 
 
 def test_lidar_points_lie_on_the_walls_and_have_their_colours(generator):
