@@ -199,7 +199,8 @@ class LabeledDrive:
         """One take as a drive: rendered pictures, sweeps, and tracks with a key at each moment."""
         frames, sweeps, times, egos = [], [], [], []
         keys: dict[str, list[tuple[int, np.ndarray]]] = {}
-        for moment in self.moments(take):
+        in_time = sorted(self.moments(take), key=lambda moment: moment.timestamp_us)
+        for number, moment in enumerate(in_time):
             times.append(moment.timestamp_us)
             egos.append(moment.world_from_ego)
             for picture in moment.pictures:
@@ -211,12 +212,12 @@ class LabeledDrive:
                         world_from_cam=picture.record.world_from_cam,
                         image=picture.image,
                         masks={"instance": picture.instance},
-                        key_frame=moment.moment,
+                        key_frame=number,
                     )
                 )
             if moment.lidar is not None and moment.pictures and self.job.lidar is not None:
                 pose = moment.world_from_ego @ self.job.lidar.ego_from_lidar
-                sweeps.append(LidarSweep(moment.timestamp_us, pose, moment.lidar, moment.moment))
+                sweeps.append(LidarSweep(moment.timestamp_us, pose, moment.lidar, number))
             for id in moment.levels():
                 if id in moment.poses:
                     keys.setdefault(id, []).append((moment.timestamp_us, moment.poses[id]))

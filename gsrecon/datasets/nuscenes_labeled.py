@@ -13,7 +13,6 @@ from gsrecon.datasets.nuscenes_boxes import BoxRules
 from gsrecon.datasets.nuscenes_vocabulary import token
 
 SPLIT = "rendered"
-_SAME_MOMENT_US = 30_000
 VERSION = "v1.0-mini"
 """Name of the folder of tables: one that the devkit knows."""
 
@@ -38,10 +37,8 @@ def write_labeled_nuscenes(drive: LabeledDrive, folder: Path) -> dict[str, Any]:
                     levels.setdefault(id_of(by_id[id]), {})[moment.timestamp_us] = level
 
     def visibility(track: Track, timestamp_us: int) -> int | None:
-        """Of the moment that the sample is: its time may be that of another picture."""
-        of_track = levels[id_of(track)]
-        nearest = min(of_track, key=lambda time: abs(time - timestamp_us))
-        return of_track[nearest] if abs(nearest - timestamp_us) < _SAME_MOMENT_US else None
+        """Of the moment that the sample is."""
+        return levels[id_of(track)].get(timestamp_us)
 
     rules = BoxRules(visibility=visibility)
     inner = folder / "nuscenes"

@@ -289,8 +289,10 @@ class _Renderer:
     def _moment(
         self, views: Sequence[PlannedView], records: list[dict[str, Any]], folder: Path
     ) -> dict[str, Any]:
-        # A sample without a sweep has the time of its latest picture.
-        first = views[0] if self._job.lidar is not None else max(views, key=lambda view: view.timestamp_us)
+        # A sweep is drawn at the time of the earliest picture, by which moments follow each other; a sample
+        # without a sweep has the time of its latest picture.
+        chosen = min if self._job.lidar is not None else max
+        first = chosen(views, key=lambda view: view.timestamp_us)
         assert self._scene.recording is not None
         lens = self._scene.recording.cameras[first.camera]
         world_from_ego = first.world_from_cam @ np.linalg.inv(lens.ego_from_cam)

@@ -157,28 +157,38 @@ class Rig:
         return views
 
     def _moments(self) -> list[dict[str, int]]:
-        """Rows of the cameras that belong together: each camera's nearest to the one with most pictures.
+        """Rows of the cameras that belong together, by the earliest of their times.
 
-        Pictures without a partner are moments of their own.
+        They are each camera's nearest to those of the one with most pictures. What finds no partner there is
+        put together in the same way: that camera may have missed a moment.
         """
-        leader = max(self.cameras, key=lambda name: len(self._times[name]))
+        moments: list[dict[str, int]] = []
+        rest = {name: list(range(len(self._times[name]))) for name in self.cameras}
+        while rest:
+            together, rest = self._together(rest)
+            moments += together
+        ordered = sorted(moments, key=lambda rows: min(self._times[name][row] for name, row in rows.items()))
+        return [{name: rows[name] for name in self.cameras if name in rows} for rows in ordered]
+
+    def _together(self, rows: dict[str, list[int]]) -> tuple[list[dict[str, int]], dict[str, list[int]]]:
+        """Moments about each picture of the camera with most of these, and the rows that belong to none."""
+        leader = max(rows, key=lambda name: len(rows[name]))
         times = self._times[leader]
         step = float(np.median(np.diff(times))) if len(times) > 1 else np.inf
-        moments: list[dict[str, int]] = [{leader: row} for row in range(len(times))]
-        alone: list[dict[str, int]] = []
-        for name in self.cameras:
+        times = times[rows[leader]]
+        moments: list[dict[str, int]] = [{leader: row} for row in rows[leader]]
+        rest: dict[str, list[int]] = {}
+        for name, of_camera in rows.items():
             if name == leader:
                 continue
-            for row, time in enumerate(self._times[name].tolist()):
+            for row in of_camera:
+                time = int(self._times[name][row])
                 nearest = int(np.argmin(np.abs(times - time)))
                 if abs(int(times[nearest]) - time) <= step / 2 and name not in moments[nearest]:
                     moments[nearest][name] = row
                 else:
-                    alone.append({name: row})
-        ordered = sorted(
-            [*moments, *alone], key=lambda rows: min(self._times[name][row] for name, row in rows.items())
-        )
-        return [{name: rows[name] for name in self.cameras if name in rows} for rows in ordered]
+                    rest.setdefault(name, []).append(row)
+        return moments, rest
 
     def _moved(
         self, camera: str, world_from_cam: Float64[np.ndarray, "4 4"], offset: Float64[np.ndarray, "4 4"]

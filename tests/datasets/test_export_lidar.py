@@ -13,8 +13,8 @@ from gsrecon.datasets.verify_kitti import read_calibration, read_label
 from gsrecon.labels.lidar import LidarSpec
 from gsrecon.labels.subjects import subjects
 from gsrecon.scene.bundle import save_scene
-from tests.datasets.exports import export, job_of
-from tests.labels.street import Thing, street_log, street_scene
+from tests.datasets.exports import SMALL_LIDAR, export, job_of
+from tests.labels.street import START_US, Thing, street_log, street_scene, with_times
 
 
 def test_kitti_points_fall_on_the_objects_they_hit(scene, tmp_path):
@@ -126,6 +126,25 @@ def test_without_lidar_boxes_are_annotated_all_the_same(scene, tmp_path, format)
     verdict = verify(tmp_path / "data")
     assert verdict.agrees
     assert verdict.findings.counts["3D boxes"] > 12
+
+
+@pytest.mark.parametrize(
+    ("lidar", "expected_ms"), [(SMALL_LIDAR, [0, 30, 100, 200, 300]), (None, [30, 40, 140, 240, 300])]
+)
+def test_samples_and_boxes_are_in_order_where_cameras_keep_their_own_time(tmp_path, lidar, expected_ms):
+    # The second picture of `right` finds no place in the first moment, and comes before that of `front`.
+    log = street_log()
+    graph = street_scene(log)
+    times_ms = {"front": [40, 140, 240], "left": [0, 100, 200, 300], "right": [20, 30, 120, 220]}
+    graph.recording = with_times(graph.recording, times_ms)
+    save_scene(graph, tmp_path / "scene")
+    drive = log, graph, tmp_path / "scene"
+    card = export(drive, "nuscenes", tmp_path / "data", job_of(drive, lidar))
+    assert card["pictures"] == 11
+    verdict = verify(tmp_path / "data")
+    assert verdict.findings.problems == []
+    samples = json.loads((tmp_path / "data" / "v1.0-mini" / "sample.json").read_text())
+    assert [(row["timestamp"] - START_US) // 1000 for row in samples] == expected_ms
 
 
 def test_without_lidar_a_sample_has_the_time_of_its_latest_picture_that_is_kept(scene, tmp_path):

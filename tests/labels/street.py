@@ -1,7 +1,7 @@
 """A street of Gaussians made by hand, with boxes on it whose pictures are known in closed form."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +166,20 @@ def street_scene(log: DrivingLog, modelled: bool = True) -> SceneGraph:
         ),
     )
     return SceneGraph(nodes, table, recording, RasterizeSettings(mode="antialiased", eps2d=0.1))
+
+
+def with_times(recording: Recording, times_ms: dict[str, list[int]]) -> Recording:
+    """The rig with pictures at other times [ms from the start]; cameras that are new to it look left."""
+    left = recording.cameras["front_left"]
+    frames = [
+        RecordedFrame(name, k, START_US + 1000 * ms, world_from_ego(START_US + 1000 * ms) @ pose, False)
+        for name, of_camera in times_ms.items()
+        for pose in (recording.cameras.get(name, left).ego_from_cam,)
+        for k, ms in enumerate(of_camera)
+    ]
+    cameras = {name: replace(recording.cameras.get(name, left), name=name) for name in times_ms}
+    ordered = sorted(frames, key=lambda frame: frame.timestamp_us)
+    return replace(recording, cameras=cameras, frames=tuple(ordered))
 
 
 def street_run(folder: Path) -> Path:

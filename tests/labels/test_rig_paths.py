@@ -7,7 +7,7 @@ import torch
 from gsrecon.errors import SpecError
 from gsrecon.geometry.paths import CameraPath
 from gsrecon.labels.rig_paths import Rig, RigSampling
-from tests.labels.street import street_log, street_scene
+from tests.labels.street import START_US, street_log, street_scene, with_times
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +27,17 @@ def test_the_recorded_way_has_every_picture_once_moment_by_moment(rig):
     frames = {(f.camera, f.timestamp_us): f.world_from_cam for f in rig.recording.frames}
     for view in views:
         np.testing.assert_allclose(view.world_from_cam, frames[view.camera, view.timestamp_us], atol=1e-12)
+
+
+def test_pictures_of_a_moment_that_the_leading_camera_missed_belong_together(rig):
+    whole = [0, 100, 200, 300, 400, 500]
+    recording = with_times(
+        rig.recording, {"front": [0, 100, 300, 400, 500], "left": whole[:5], "right": whole[:5]}
+    )
+    views = Rig(recording, None).recorded()
+    at_200 = [(view.moment, view.camera) for view in views if view.timestamp_us == START_US + 200_000]
+    assert at_200 == [(2, "left"), (2, "right")]
+    assert {view.moment for view in views} == set(range(6))
 
 
 def test_a_shift_moves_every_camera_to_the_vehicles_left(rig):
