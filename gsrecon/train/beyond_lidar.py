@@ -8,7 +8,6 @@ from gsrecon.data.log import Camera, DrivingLog
 from gsrecon.geometry.camera import Cameras
 from gsrecon.scene.rays import directions_in_cam
 from gsrecon.train.config import InitialPoints
-from gsrecon.train.first_gaussians import at_most
 from gsrecon.train.views import View, Views
 
 _LIDAR_REACH_PX = 4
@@ -49,9 +48,8 @@ def points_beyond_lidar(
         points.append(in_world.float())
         colors.append(view.image.reshape(-1, 3)[chosen].float() / 255)
         sizes.append(_FIRST_RADIUS_PX * depths / float(camera.K[0, 0]))
-    # A whole number of points a picture makes too many; the last pictures are not to go without for it.
-    kept = at_most(initial.beyond_lidar, torch.arange(sum(map(len, sizes))), generator)
-    return torch.cat(points)[kept], torch.cat(colors)[kept], torch.cat(sizes)[kept]
+    wanted = slice(initial.beyond_lidar)
+    return torch.cat(points)[wanted], torch.cat(colors)[wanted], torch.cat(sizes)[wanted]
 
 
 def _depths(

@@ -22,7 +22,6 @@ from tests.train.test_groups import GROUPED, GROUPS, StopAt, final_files
 AHEAD = replace(
     GROUPED,
     steps=60,
-    seed=2,
     groups=replace(GROUPS, count=4, reach_m=6.0, overlap_m=0.5),
     dynamics=ActorDynamics(),
 )

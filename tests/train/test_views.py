@@ -190,19 +190,6 @@ def test_points_beyond_lidar_stand_on_the_rays_of_their_pixels(generator):
     assert depths.max() <= 50.0
 
 
-def test_points_beyond_lidar_are_taken_from_pictures_of_the_whole_drive(generator):
-    log = tiny_drive(30)
-    frames = tuple(replace(frame, image=np.full_like(frame.image, frame.index)) for frame in log.frames)
-    split = Split.of(replace(log, frames=frames), SPEC)
-    _, colors, sizes = points_beyond_lidar(
-        views_of(split), split.log, InitialPoints(beyond_lidar=12), generator
-    )
-    assert len(sizes) == 12
-    numbers = (255 * colors[:, 0]).round()
-    assert float(numbers.min()) < 8
-    assert float(numbers.max()) > 22
-
-
 def test_upright_points_stand_as_far_as_the_highest_lidar_point_of_their_column(generator):
     split = Split.of(tiny_drive(), SPEC)
     view = views_of(split)[0]
