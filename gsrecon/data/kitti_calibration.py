@@ -12,10 +12,7 @@ from PIL import Image
 from gsrecon.data.numbered import read_lines
 from gsrecon.data.pictures import upright_size
 from gsrecon.errors import DatasetError
-from gsrecon.geometry.recorded import printed_rotation
-
-_ROUNDING = 1e-3
-"""Entries of K that are 0 or 1 may be printed this far from it."""
+from gsrecon.geometry.recorded import is_pinhole, printed_rotation
 
 
 class CalibrationFile:
@@ -101,8 +98,7 @@ def split_projection(
         ValueError: Its left part is no K of a pinhole camera without skew.
     """
     K = P[:, :3].copy()
-    plain = np.array([[K[0, 0], 0, K[0, 2]], [0, K[1, 1], K[1, 2]], [0, 0, 1]])
-    if not (K[0, 0] > 0 and K[1, 1] > 0) or np.abs(K - plain).max() > _ROUNDING:
+    if not (K[0, 0] > 0 and K[1, 1] > 0 and is_pinhole(K)):
         raise ValueError("no projection K [I | t] with K = [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], fx, fy > 0")
     cam_from_rectified = np.eye(4)
     cam_from_rectified[:3, 3] = np.linalg.solve(K, P[:, 3])

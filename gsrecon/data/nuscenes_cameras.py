@@ -2,15 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from gsrecon.data.log import Camera
 from gsrecon.data.nuscenes_tables import Reading, SceneTables
 from gsrecon.data.undistort import RadialTangentialLens
 from gsrecon.errors import DatasetError
+from gsrecon.geometry.recorded import is_pinhole
 
-_ROUNDING = 1e-3
-"""Entries of K that are 0 or 1 may be printed this far from it."""
 _CAMERA_ORDER = (
     "CAM_FRONT",
     "CAM_FRONT_LEFT",
@@ -58,8 +55,7 @@ def _camera(reading: Reading, tables: SceneTables) -> Camera:
             f"{reading.height} and the focal lengths {K[0, 0]} and {K[1, 1]}; correct sample_data and "
             "calibrated_sensor"
         )
-    plain = np.array([[K[0, 0], 0, K[0, 2]], [0, K[1, 1], K[1, 2]], [0, 0, 1]])
-    if np.abs(K - plain).max() > _ROUNDING:
+    if not is_pinhole(K):
         raise DatasetError(
             f"{tables.root}: {tables.name} gives {reading.channel} the camera_intrinsic {K.tolist()}, but "
             "cameras have [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] here; take the skew out of its pictures and "

@@ -17,7 +17,7 @@ from gsrecon.errors import DatasetError
 from gsrecon.evaluation.gallery import ScoredPicture
 from gsrecon.evaluation.lpips import Lpips
 from gsrecon.evaluation.scores import Evaluation, PictureScore
-from gsrecon.ops.metrics import HIGHEST_PSNR, psnr, ssim_map
+from gsrecon.ops.metrics import HIGHEST_PSNR, masked_ssim, psnr
 from gsrecon.scene.groups_scene import Scene, for_frame
 from gsrecon.scene.recording import RecordedFrame, Recording
 from gsrecon.scene.render import Backend, render_frame
@@ -107,7 +107,7 @@ def _scored(
     scored_here = counted_pixels(log, frame, config.mask_moving, config.moving_margin_px)
     scored = torch.from_numpy(scored_here)
     near = (depth > 0) & (depth < config.near_limit_m)
-    # Pixels that do not count must not reach others through a window: there the truth stands in.
+    # LPIPS takes whole pictures: where pixels do not count, the truth stands in.
     filled = torch.where(scored[..., None], image, truth)
     any_scored = bool(scored.any())
     moving, static = _moving_and_static(log, frame)
@@ -116,7 +116,7 @@ def _scored(
         index=frame.index,
         timestamp_us=frame.timestamp_us,
         psnr=_psnr(image, truth, scored),
-        ssim=float(ssim_map(filled, truth)[scored].mean()) if any_scored else None,
+        ssim=float(masked_ssim(image, truth, scored)) if any_scored else None,
         lpips=lpips(filled, truth) if lpips is not None and any_scored else None,
         psnr_near=_psnr(image, truth, scored & near),
         psnr_far=_psnr(image, truth, scored & ~near),

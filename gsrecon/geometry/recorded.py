@@ -1,4 +1,4 @@
-"""Rotations as recordings hold them, in numpy: whether they are any, and the nearest ones.
+"""Rotations and intrinsics as recordings hold them, in numpy: what they are, and the nearest rotations.
 
 The nearest rotation is Kabsch's: "A solution for the best rotation to relate two sets of vectors", 1976.
 """
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 _ROUNDING = 1e-3
-"""Entries of R R^T may be this far from the identity's: recordings print few digits."""
+"""Entries of R R^T may be this far from the identity's, and of K from 0 and 1: few digits are printed."""
 
 _PRINTED = 1e-2
 """What a rotation was printed as may be this far from it in each entry."""
@@ -40,3 +40,9 @@ def printed_rotation(matrix: Float64[np.ndarray, "3 3"]) -> Float64[np.ndarray, 
     if np.abs(rotation - matrix).max() > _PRINTED:
         raise ValueError("no rotation (it mirrors or scales)")
     return rotation
+
+
+def is_pinhole(K: Float64[np.ndarray, "3 3"]) -> bool:
+    """True of [[fx, 0, cx], [0, fy, cy], [0, 0, 1]], to rounding: no skew, any focal lengths."""
+    plain = np.array([[K[0, 0], 0, K[0, 2]], [0, K[1, 1], K[1, 2]], [0, 0, 1]])
+    return bool(np.abs(K - plain).max() <= _ROUNDING)

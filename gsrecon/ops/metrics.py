@@ -48,6 +48,14 @@ def ssim(image: Float[Tensor, "*batch H W 3"], truth: Float[Tensor, "*batch H W 
     return compare_pictures(image, truth, None, ComparisonWeights(constant=0, absolute=0, similarity=1))[0]
 
 
+def masked_ssim(
+    image: Float[Tensor, "H W 3"], truth: Float[Tensor, "H W 3"], mask: Bool[Tensor, "H W"]
+) -> Float[Tensor, ""]:
+    """Mean structural similarity over the pixels where the mask is set; not a number where it is empty."""
+    # Pixels that do not count must not reach others through a window: there the truth stands in.
+    return ssim_map(torch.where(mask[..., None], image, truth), truth)[mask].mean()
+
+
 def ssim_map(
     image: Float[Tensor, "*batch H W 3"], truth: Float[Tensor, "*batch H W 3"]
 ) -> Float[Tensor, "*batch H W 3"]:

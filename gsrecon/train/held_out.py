@@ -3,10 +3,10 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from gsrecon.ops.metrics import HIGHEST_PSNR, psnr, ssim, ssim_map
+from gsrecon.ops.metrics import HIGHEST_PSNR, masked_ssim, psnr, ssim
 from gsrecon.scene.graph import SceneGraph
 from gsrecon.scene.render import Backend, render_frame
 from gsrecon.train.views import View, Views
@@ -56,7 +56,8 @@ class HeldOutScores:
 
     def _compare(self, image: Float[Tensor, "H W 3"], view: View) -> None:
         truth = view.image.float() / 255
-        self._ssim.append(_similarity(image, truth, view.counts))
+        similarity = ssim(image, truth) if view.counts is None else masked_ssim(image, truth, view.counts)
+        self._ssim.append(float(similarity))
         ratio = min(float(psnr(image, truth, view.counts)), HIGHEST_PSNR)
         self._psnr.setdefault(view.frame.camera, []).append(ratio)
         if view.moving is not None:
@@ -64,17 +65,6 @@ class HeldOutScores:
             squared = (image - truth)[seen].double().square()
             self._moving_error += float(squared.sum())
             self._moving_values += squared.numel()
-
-
-def _similarity(
-    image: Float[Tensor, "H W 3"], truth: Float[Tensor, "H W 3"], counts: Bool[Tensor, "H W"] | None
-) -> float:
-    """Mean SSIM over the pixels that count."""
-    if counts is None:
-        return float(ssim(image, truth))
-    # Pixels that do not count must not reach others through a window: there the truth stands in.
-    filled = torch.where(counts[:, :, None], image, truth)
-    return float(ssim_map(filled, truth)[counts].mean())
 
 
 def score_held_out(graph: SceneGraph, views: Views, backend: Backend = "auto") -> dict[str, float]:
